@@ -13,6 +13,9 @@
 #include "rpc/status.h"
 
 #define TEXT_MAX (CONF_SOURCE_MAX / 2) /* of the statements of one `proxy_all` */
+/* Names in a server's life, those of the configuration counted, until no more are found: whoever
+ * writes into the registry must not keep the operator from adding a method. */
+#define FOUND_MAX (BOARD_METHODS_MAX - BOARD_METHODS_KEPT)
 
 bool gateway_wanted(const struct settings *settings)
 {
@@ -122,15 +125,15 @@ static bool has_name(const struct names *names, const char *name)
     return false;
 }
 
-/* Notes a name that methods of the server have. False when there is no room for it. */
-static bool note_name(struct names *names, const char *name)
+/* Notes a name that methods of the server have. False when there is no room for it, in `most` names
+ * of the server's life. */
+static bool note_name(struct names *names, const char *name, size_t most)
 {
     if (has_name(names, name))
         return true;
     bool fresh =
         names->board == NULL || board_find_method(names->board, bytes_of(name)) == BOARD_NO_METHOD;
-    if (names->count == BOARD_METHODS_MAX ||
-        (fresh && names->known + names->unknown >= BOARD_METHODS_MAX))
+    if (names->count == BOARD_METHODS_MAX || (fresh && names->known + names->unknown >= most))
         return false;
     names->items[names->count++] = name;
     names->unknown += fresh;
@@ -139,12 +142,12 @@ static bool note_name(struct names *names, const char *name)
 
 static void note_given(struct names *names, const struct settings *settings)
 {
-    note_name(names, MCP_METHOD);
-    note_name(names, STATUS_METRICS_METHOD);
-    note_name(names, STATUS_METHOD);
+    note_name(names, MCP_METHOD, BOARD_METHODS_MAX);
+    note_name(names, STATUS_METRICS_METHOD, BOARD_METHODS_MAX);
+    note_name(names, STATUS_METHOD, BOARD_METHODS_MAX);
     for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         for (const struct method_settings *m = s->methods; m != NULL; m = m->next)
-            note_name(names, m->name);
+            note_name(names, m->name, BOARD_METHODS_MAX);
     }
 }
 
@@ -209,7 +212,7 @@ static bool is_taken(struct adding *adding, const struct gateway_method *method,
     }
     const char *name = pool_must_strdup(&adding->tree->pool, method->name);
     if (adding->taken.count < BOARD_METHODS_MAX && size < TEXT_MAX &&
-        note_name(adding->names, name)) {
+        note_name(adding->names, name, FOUND_MAX)) {
         adding->taken.items[adding->taken.count++] = name;
         return true;
     }
@@ -268,7 +271,7 @@ static void add_all(struct adding *adding, const struct proxy_all_settings *all,
         log_error("%zu methods of %s are left out: there can be %u different methods in the life "
                   "of a server, those of former configurations counted; restart it, or name what "
                   "it is to serve",
-                  left_out, all->service, BOARD_METHODS_MAX);
+                  left_out, all->service, FOUND_MAX);
     if (!known && directory != NULL)
         log_notice("nobody knows yet which methods %s has: they are served as soon as they are "
                    "found",

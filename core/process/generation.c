@@ -450,14 +450,21 @@ bool generation_open_log(struct generation *generation, struct conf_errors *erro
     return false;
 }
 
+/* Some of the room is kept for names to come. */
+static void count_method_apart(struct board *board, const char *server, const char *name)
+{
+    if (board_methods_known(board) < BOARD_METHODS_MAX - BOARD_METHODS_KEPT)
+        board_add_server_method(board, server, name);
+}
+
 /* Gives each server's methods counters of their own, as far as there is room. */
 static void count_apart(const struct settings *settings, struct board *board)
 {
     for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
-        board_add_server_method(board, board_server(s), MCP_METHOD);
-        board_add_server_method(board, board_server(s), STATUS_METHOD);
+        count_method_apart(board, board_server(s), MCP_METHOD);
+        count_method_apart(board, board_server(s), STATUS_METHOD);
         for (const struct method_settings *m = s->methods; m != NULL; m = m->next)
-            board_add_server_method(board, board_server(s), m->name);
+            count_method_apart(board, board_server(s), m->name);
     }
 }
 

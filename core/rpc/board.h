@@ -33,14 +33,15 @@
 #include "rpc/registry_figure.h"
 #include "wire/error_code.h"
 
-#define BOARD_METHODS_MAX 1024u /* distinct method names in the life of a master */
-#define BOARD_METRICS_MAX 1024u /* likewise of metrics */
-#define BOARD_ROWS_MAX    288u  /* 128 workers, old and new generation, and some that linger */
-#define BOARD_NAME_MAX    256u
-#define BOARD_SERVER_MAX  128u
-#define BOARD_NO_METHOD   UINT32_MAX
-#define BOARD_NO_METRIC   UINT32_MAX
-#define BOARD_CALLBACK    (BOARD_METHODS_MAX + 1u) /* running: not a handler; see `loop` */
+#define BOARD_METHODS_MAX  1024u /* distinct method names in the life of a master */
+#define BOARD_METHODS_KEPT 128u  /* of them for names that a configuration gives (proxy_all) */
+#define BOARD_METRICS_MAX  1024u /* likewise of metrics */
+#define BOARD_ROWS_MAX     288u  /* 128 workers, old and new generation, and some that linger */
+#define BOARD_NAME_MAX     256u
+#define BOARD_SERVER_MAX   128u
+#define BOARD_NO_METHOD    UINT32_MAX
+#define BOARD_NO_METRIC    UINT32_MAX
+#define BOARD_CALLBACK     (BOARD_METHODS_MAX + 1u) /* running: not a handler; see `loop` */
 
 #define BOARD_MODULES_MAX     64u /* modules beyond that have no name in a worker's row */
 #define BOARD_MODULE_NAME_MAX 48u

@@ -195,6 +195,14 @@ START_TEST(what_services_declare_wrongly_is_left_out)
     wait_for(gateway, "good", true);
     expect_part(ask(gateway, "{\"in\":\"rpc.list\"}"), "Good.");
     server_wait_log(gateway, "\"params\" is no schema that can be enforced");
+    /* Nor is a key that no configuration can name. */
+    const struct run key =
+        run_command((const char *const[]){"/usr/bin/etcdctl", "--endpoints", etcd->urls[0], "put",
+                                          "/pillion/o;dd/127.0.0.1:1", value, NULL},
+                    NULL, PATIENCE_MS);
+    expect_status(&key, 0);
+    server_wait_log(gateway, "/pillion/o;dd/127.0.0.1:1 is left out");
+    server_reload(gateway);
     expect_part(ask(gateway, "{\"in\":\"rpc.list\"}"), "Lists the methods of this server.");
 }
 END_TEST

@@ -8,6 +8,7 @@
 #include "conf/parser.h"
 #include "conf/settings_table.h"
 #include "process/gateway.h"
+#include "process/generation.h"
 
 static struct error error;
 static struct directory *directory;
@@ -292,9 +293,10 @@ START_TEST(methods_for_which_there_is_no_room_are_left_out)
 {
     publish_many();
     configure("", "method own; proxy_all registry:/p/;");
-    ck_assert_uint_eq(add(NULL), BOARD_METHODS_MAX - 4); /* three of the server's, and `own` */
-    ck_assert_ptr_nonnull(method_of("m1019"));
-    ck_assert_ptr_null(method_of("m1020"));
+    /* Three of the server's, `own`, and what is kept for the configuration. */
+    ck_assert_uint_eq(add(NULL), BOARD_METHODS_MAX - 4 - BOARD_METHODS_KEPT);
+    ck_assert_ptr_nonnull(method_of("m0891"));
+    ck_assert_ptr_null(method_of("m0892"));
 }
 END_TEST
 
@@ -306,7 +308,7 @@ START_TEST(former_methods_have_their_room)
     board_add_method(board, "metrics");
     board_add_method(board, "status");
     board_add_method(board, "m0000");
-    for (unsigned i = 0; i < 1000; i++) {
+    for (unsigned i = 0; i < 872; i++) {
         char name[16];
         snprintf(name, sizeof(name), "former%u", i);
         board_add_method(board, name);
@@ -314,6 +316,25 @@ START_TEST(former_methods_have_their_room)
     publish_many();
     configure("", "proxy_all registry:/p/;");
     ck_assert_uint_eq(add(board), 21); /* one that was there, and 20 */
+}
+END_TEST
+
+/* Whoever writes into the registry must not keep the operator from adding a method. */
+START_TEST(what_is_found_leaves_room_for_methods_of_the_configuration)
+{
+    struct board *board = board_new(&error);
+    struct conf_errors errors = {0};
+    struct generation generation = {.settings = &settings};
+
+    publish_many();
+    configure("", "proxy_all registry:/p/;");
+    add(board);
+    ck_assert(generation_register(&generation, board, &errors));
+    configure("", "method added; proxy_all registry:/p/;");
+    add(board);
+    ck_assert_msg(generation_register(&generation, board, &errors), "%s",
+                  text_string(&errors.text));
+    ck_assert_uint_ne(board_find_method(board, BYTES("added")), BOARD_NO_METHOD);
 }
 END_TEST
 
@@ -425,6 +446,7 @@ UNIT_MAIN("gateway", methods_of_services_become_methods_of_the_server,
           each_server_block_has_its_own, without_a_registry_there_are_no_methods,
           what_was_found_is_told_from_what_was_written,
           methods_for_which_there_is_no_room_are_left_out, former_methods_have_their_room,
+          what_is_found_leaves_room_for_methods_of_the_configuration,
           large_descriptions_have_a_limit,
           changes_of_methods_are_seen_and_those_of_instances_are_not,
           mistakes_are_errors_of_the_configuration)
