@@ -162,6 +162,9 @@ struct tls_session *client_session(struct tls_context *context, int fd, const ch
     if (session == NULL)
         return NULL;
     SSL_set_connect_state(session->ssl);
+    /* Names are alternative ones alone, and "*" is a whole label (RFC 9525 sections 2 and 6.3). */
+    SSL_set_hostflags(session->ssl,
+                      X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     session->name = strdup(name);
     session->trusted = context->trusted;
     client_words_of(session);

@@ -69,9 +69,11 @@ static void names_of(X509 *certificate, char *text, size_t room)
         if (name->type != GEN_DNS && name->type != GEN_IPADD)
             continue;
         if (shown++ > 0)
-            append(text, room, shown > NAMES_SHOWN ? ", …" : ", ", shown > NAMES_SHOWN ? 5 : 2);
-        if (shown > NAMES_SHOWN)
+            append(text, room, ", ", 2);
+        if (shown > NAMES_SHOWN) {
+            append(text, room, "others", 6);
             break;
+        }
         append_name(text, room, name);
     }
     GENERAL_NAMES_free(names);
