@@ -75,6 +75,12 @@ static bool number(const cJSON *object, const char *name, int64_t *value)
     return errno == 0 && *end == '\0';
 }
 
+/* A revision: there is always a next one. */
+static bool revision(const cJSON *object, const char *name, int64_t *value)
+{
+    return number(object, name, value) && *value >= 0 && *value < INT64_MAX;
+}
+
 static bool unsigned_number(const cJSON *object, const char *name, uint64_t *value)
 {
     const cJSON *item = member(object, name);
@@ -122,8 +128,8 @@ static bool read_row(const cJSON *row, struct etcd_change *change)
 {
     return cJSON_IsObject(row) && byte_member(row, "key", &change->key) && change->key.size > 0 &&
            byte_member(row, "value", &change->value) && number(row, "lease", &change->lease) &&
-           number(row, "mod_revision", &change->revision) &&
-           number(row, "create_revision", &change->created);
+           revision(row, "mod_revision", &change->revision) &&
+           revision(row, "create_revision", &change->created);
 }
 
 static bool read_event(const cJSON *event, struct etcd_change *change)
@@ -184,7 +190,7 @@ static bool read_header(struct etcd_answer *answer, const cJSON *result)
 
     return header == NULL ||
            (cJSON_IsObject(header) && unsigned_number(header, "cluster_id", &answer->cluster) &&
-            number(header, "revision", &answer->revision));
+            revision(header, "revision", &answer->revision));
 }
 
 static bool read_token(struct etcd_answer *answer, const cJSON *result)
@@ -215,7 +221,7 @@ static bool read_result(struct etcd_answer *answer, const cJSON *result)
            read_keys(answer, member(result, "keys")) && read_token(answer, result) &&
            number(result, "count", &answer->count) && number(result, "ID", &answer->lease) &&
            number(result, "TTL", &answer->ttl) &&
-           number(result, "compact_revision", &answer->compacted) &&
+           revision(result, "compact_revision", &answer->compacted) &&
            flag(result, "more", &answer->more) && flag(result, "succeeded", &answer->succeeded) &&
            flag(result, "created", &answer->created) &&
            flag(result, "canceled", &answer->canceled) &&

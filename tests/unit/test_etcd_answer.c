@@ -63,6 +63,19 @@ START_TEST(events_of_a_watch_are_puts_and_deletions)
 }
 END_TEST
 
+/* What begins behind the last one would be none. */
+START_TEST(a_revision_has_a_next_one)
+{
+    ck_assert(!reads("{\"header\":{\"revision\":\"9223372036854775807\"}}", 200));
+    ck_assert_int_eq(answer.verdict, ETCD_ELSEWHERE);
+    ck_assert(!reads("{\"header\":{\"revision\":\"-1\"}}", 200));
+    ck_assert(reads("{\"header\":{\"revision\":\"9223372036854775806\"}}", 200));
+    ck_assert(!reads("{\"result\":{\"events\":[{\"kv\":{\"key\":\"L3AvYQ==\",\"mod_revision\":"
+                     "\"9223372036854775807\"}}]}}\n",
+                     200));
+}
+END_TEST
+
 START_TEST(leases_and_tokens_are_read)
 {
     ck_assert(reads("{" HEADER ",\"ID\":\"4713195299861554436\",\"TTL\":\"10\"}", 200));
@@ -276,8 +289,8 @@ START_TEST(pauses_are_not_the_same_for_all)
 END_TEST
 
 UNIT_MAIN("etcd answers", a_range_is_read_with_its_rows, events_of_a_watch_are_puts_and_deletions,
-          leases_and_tokens_are_read, errors_say_whether_another_member_may_do_better,
-          what_an_answer_without_json_says_is_told,
+          a_revision_has_a_next_one, leases_and_tokens_are_read,
+          errors_say_whether_another_member_may_do_better, what_an_answer_without_json_says_is_told,
           what_is_no_answer_of_etcd_is_a_reason_to_ask_another,
           a_prefix_ends_before_the_first_key_that_does_not_begin_with_it,
           names_and_passwords_are_escaped, servers_are_spread_over_the_members,
