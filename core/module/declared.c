@@ -9,6 +9,11 @@
 #include "wire/envelope.h"
 #include "wire/json_read.h"
 
+/* The memory that a schema may have which is not the operator's: strangers have written it into a
+ * registry, and a few bytes of a text can ask for thousands. */
+#define HELD_TIMES 48u
+#define HELD_MORE  (256u << 10)
+
 enum kind { KIND_TEXT, KIND_SCHEMA, KIND_FLAG };
 
 static const struct row {
@@ -48,8 +53,8 @@ static const char *read_text(const struct row *row, struct bytes value, struct p
     return NULL;
 }
 
-static const char *read_schema(const struct row *row, struct bytes value, struct pool *pool,
-                               struct error *error)
+static const char *read_schema(const struct row *row, struct bytes value, bool lenient,
+                               struct pool *pool, struct error *error)
 {
     struct schema *schema = schema_make(value, error);
 
@@ -57,7 +62,13 @@ static const char *read_schema(const struct row *row, struct bytes value, struct
         error_prefix(error, "\"%s\" is no schema that can be enforced", row->name);
         return NULL;
     }
+    size_t held = schema_held(schema);
     schema_free(schema);
+    if (lenient && held > HELD_TIMES * value.size + HELD_MORE) {
+        error_set(error, "\"%s\" takes %zu bytes of memory, which is too much for a text of %zu",
+                  row->name, held, value.size);
+        return NULL;
+    }
     return pool_must_strndup(pool, value.data, value.size);
 }
 
@@ -72,13 +83,14 @@ static const bool *read_flag(const struct row *row, struct bytes value, struct e
     return NULL;
 }
 
-static bool read_value(const struct row *row, struct bytes value, struct pool *pool,
+static bool read_value(const struct row *row, struct bytes value, bool lenient, struct pool *pool,
                        struct declared *to, struct error *error)
 {
     void *member = (char *)to + row->offset;
-    const void *is = row->kind == KIND_TEXT     ? (const void *)read_text(row, value, pool, error)
-                     : row->kind == KIND_SCHEMA ? (const void *)read_schema(row, value, pool, error)
-                                                : (const void *)read_flag(row, value, error);
+    const void *is = row->kind == KIND_TEXT ? (const void *)read_text(row, value, pool, error)
+                     : row->kind == KIND_SCHEMA
+                         ? (const void *)read_schema(row, value, lenient, pool, error)
+                         : (const void *)read_flag(row, value, error);
 
     memcpy(member, &is, sizeof(is));
     return is != NULL;
@@ -122,7 +134,7 @@ static bool read_members(struct bytes object, bool lenient, struct pool *pool, s
 
     for (size_t at = 0; envelope_next_member(object, &at, &name, &value);) {
         const struct row *row = row_of_member(name);
-        bool good = row != NULL ? read_value(row, value, pool, to, error)
+        bool good = row != NULL ? read_value(row, value, lenient, pool, to, error)
                                 : lenient || unknown(name, error); /* it may be a later version's */
         if (!good && !lenient)
             return false;

@@ -106,7 +106,7 @@ static bool make(struct making *making)
 struct schema *schema_make(struct bytes text, struct error *error)
 {
     struct schema *schema;
-    struct making making = {.error = error};
+    struct making making = {.work = SCHEMA_WORK_MAX, .error = error};
 
     if (text.size > SCHEMA_SIZE_MAX) {
         error_set(error, "it has %zu bytes; %u are allowed", text.size, SCHEMA_SIZE_MAX);
@@ -125,6 +125,11 @@ struct schema *schema_make(struct bytes text, struct error *error)
         return schema;
     schema_free(schema);
     return NULL;
+}
+
+size_t schema_held(const struct schema *schema)
+{
+    return sizeof(*schema) + pool_held(&schema->pool);
 }
 
 void schema_free(struct schema *schema)

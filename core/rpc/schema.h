@@ -18,6 +18,10 @@ struct schema;
 /* Makes the schema of a text that json_check has accepted. NULL with the author's mistake, which
  * begins with its place: "/properties/age/minimum: …". */
 struct schema *schema_make(struct bytes text, struct error *error);
+
+/* The bytes of memory that it has. */
+size_t schema_held(const struct schema *schema);
+
 void schema_free(struct schema *schema);
 
 #endif

@@ -267,7 +267,8 @@ static bool read_pattern(const struct word *word)
     if (*word->value.data != '"')
         return schema_word_wrong(word, "this has to be a string");
     string->written = word->value;
-    string->pattern = pattern_make(schema_word_pool(word), word->value.data, &error);
+    string->pattern =
+        pattern_make(schema_word_pool(word), word->value.data, &word->making->work, &error);
     return string->pattern != NULL ||
            schema_wrong(word->making, word->trail, "the pattern cannot be used: %s", error.text);
 }

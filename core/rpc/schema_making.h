@@ -24,6 +24,7 @@ struct making {
     struct schema_node **at; /* by its place in the text: made, or wanted; NULL for none */
     struct wanted *queue;
     size_t queue_count, queue_capacity;
+    uint64_t work; /* that its patterns may still take */
     struct error *error;
 };
 

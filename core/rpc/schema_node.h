@@ -11,6 +11,7 @@
 #define SCHEMA_SIZE_MAX   (256u << 10) /* bytes of its text */
 #define SCHEMA_DEPTH_MAX  64u          /* schemas in schemas, as they are written */
 #define SCHEMA_HEIGHT_MAX 32u          /* schemas that one value has to pass, by $ref, allOf, … */
+#define SCHEMA_WORK_MAX   1000000u     /* characters of all its patterns, repetitions written out */
 #define SCHEMA_NAMES_MAX  1024u        /* names of members that an object's keywords mention */
 
 /* Kinds of values. A number is of KIND_NUMBER; a schema that takes whole ones only has KIND_WHOLE

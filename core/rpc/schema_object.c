@@ -90,7 +90,8 @@ bool schema_read_pattern_properties(const struct word *word)
     at = 0;
     while (schema_word_next(word, &at, &name, &member)) {
         struct schema_matching *matching = &object->matching[object->matching_count++];
-        matching->pattern = pattern_make(schema_word_pool(word), name.data, &error);
+        matching->pattern =
+            pattern_make(schema_word_pool(word), name.data, &word->making->work, &error);
         if (matching->pattern == NULL)
             return schema_wrong(word->making, member.trail, "the pattern cannot be used: %s",
                                 error.text);

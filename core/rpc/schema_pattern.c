@@ -19,6 +19,7 @@ struct reading {
     const char *at;
     size_t index; /* of the character at `at` */
     size_t reads;
+    uint64_t *work;
     unsigned depth;
     bool dry, wrong;
     struct pool *pool;
@@ -58,6 +59,10 @@ static uint32_t take(struct reading *reading)
 {
     if (++reading->reads > READ_MAX)
         fail(reading, "it repeats too much");
+    if (*reading->work == 0)
+        fail(reading, "all patterns of the schema together take too much");
+    else
+        --*reading->work;
     uint32_t c = peek(reading);
     if (c == JSON_TEXT_END)
         return c;
@@ -493,13 +498,15 @@ static void read_choice(struct reading *reading)
         lead_here(reading, exits[--count], false);
 }
 
-const struct pattern *pattern_make(struct pool *pool, const char *string, struct error *error)
+const struct pattern *pattern_make(struct pool *pool, const char *string, uint64_t *work,
+                                   struct error *error)
 {
     struct reading *reading = must_zalloc(sizeof(*reading));
     struct pattern *pattern = NULL;
 
     reading->pool = pool;
     reading->at = string + 1;
+    reading->work = work;
     reading->error = error;
     read_choice(reading);
     if (!reading->wrong && peek(reading) == ')')

@@ -20,8 +20,10 @@
 struct pattern;
 
 /* Makes the pattern of the text, a JSON string with its quotes that json_check has accepted, in the
- * pool. NULL with the mistake, which names its place: "…, at character 3". */
-const struct pattern *pattern_make(struct pool *pool, const char *string, struct error *error);
+ * pool. NULL with the mistake, which names its place: "…, at character 3". `work` loses a unit for
+ * each character that is looked at, repetitions written out; to have none left is a mistake. */
+const struct pattern *pattern_make(struct pool *pool, const char *string, uint64_t *work,
+                                   struct error *error);
 
 /* True when the pattern matches somewhere in the string at `string`, likewise with its quotes.
  * `work` loses a unit for each step of the walk. With 0 of it the result means nothing. */

@@ -221,8 +221,8 @@ START_TEST(a_common_name_and_a_part_of_a_label_are_no_names)
     expect_status(&run, 0);
     server = serve(&port, "DNS:s*.shop.test,DNS:a,DNS:b,DNS:c,DNS:d", 90, "");
     to = keep_printf("tls:127.0.0.1:%d", port);
-    run = pillion("call", "--server", to, "--ca", pem(server, "authority"), "--name", "sx.shop.test",
-                  "ping");
+    run = pillion("call", "--server", to, "--ca", pem(server, "authority"), "--name",
+                  "sx.shop.test", "ping");
     expect_refused(&run, "it is for s*.shop.test, a, b, c, others");
 }
 END_TEST
@@ -351,8 +351,7 @@ END_TEST
 E2E_MAIN("tls_call", a_server_is_called_over_tls_by_every_protocol, many_calls_go_over_one_session,
          a_large_reply_comes_whole, frames_and_http_are_told_by_alpn,
          the_client_comes_with_its_certificate, a_certificate_that_nobody_trusts_is_refused,
-         a_certificate_of_another_name_is_refused,
-         a_common_name_and_a_part_of_a_label_are_no_names, a_certificate_that_has_expired_is_refused,
-         a_server_without_tls_is_told_from_one_with,
+         a_certificate_of_another_name_is_refused, a_common_name_and_a_part_of_a_label_are_no_names,
+         a_certificate_that_has_expired_is_refused, a_server_without_tls_is_told_from_one_with,
          a_server_that_stops_in_the_handshake_is_given_up, what_does_not_go_together_is_told,
          a_missing_plugin_costs_tls_alone, bench_measures_over_tls)

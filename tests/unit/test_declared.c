@@ -76,5 +76,36 @@ START_TEST(what_another_server_got_wrong_is_left_out)
 }
 END_TEST
 
+/* {"params":{"anyOf":[ITEM,ITEM,…]}} */
+static const char *many_of(const char *item, unsigned count)
+{
+    static struct text text;
+
+    text_clear(&text);
+    text_append_string(&text, "{\"params\":{\"anyOf\":[");
+    for (unsigned i = 0; i < count; i++)
+        text_printf(&text, "%s%s", i == 0 ? "" : ",", item);
+    text_append_string(&text, "]}}");
+    return text_string(&text);
+}
+
+/* What an operator writes is the operator's own memory; what strangers write into a registry is not
+ * theirs. */
+START_TEST(a_small_text_of_another_server_takes_no_large_memory)
+{
+    ck_assert(read_it(many_of("{\"pattern\":\"a{1999}\"}", 30), false));
+    ck_assert_ptr_nonnull(declared.params);
+    ck_assert(read_it(many_of("{\"pattern\":\"a{1999}\"}", 30), true));
+    ck_assert_ptr_null(declared.params);
+    ck_assert_ptr_nonnull(strstr(text_string(&advice), "too much for a text of"));
+    ck_assert(read_it(many_of("{}", 20000), true));
+    ck_assert_ptr_null(declared.params);
+    ck_assert(read_it(many_of("{\"type\":\"string\",\"pattern\":\"^[0-9a-f]{64}$\"}", 30), true));
+    ck_assert_str_eq(text_string(&advice), "");
+    ck_assert_ptr_nonnull(declared.params);
+}
+END_TEST
+
 UNIT_MAIN("declared", what_is_declared_is_read, mistakes_are_told,
-          what_another_server_got_wrong_is_left_out)
+          what_another_server_got_wrong_is_left_out,
+          a_small_text_of_another_server_takes_no_large_memory)

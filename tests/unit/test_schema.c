@@ -397,6 +397,14 @@ START_TEST(a_schema_has_limits)
     refused(names.data, "an object's keywords name more than 1024 members");
     text_free(&names);
 
+    struct text patterns = {0};
+    text_append_string(&patterns, "{\"anyOf\":[true");
+    for (unsigned i = 0; i < 600; i++)
+        text_append_string(&patterns, ",{\"pattern\":\"a{1999}\"}");
+    text_append_string(&patterns, "]}");
+    refused(patterns.data, "all patterns of the schema together take too much");
+    text_free(&patterns);
+
     text = nested(" ", "true", " ", SCHEMA_SIZE_MAX / 2);
     refused(text, "262144 are allowed");
     free(text);

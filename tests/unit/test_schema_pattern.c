@@ -14,7 +14,7 @@ static struct pool pool;
 static const struct pattern *made(const char *string)
 {
     struct error error = {0};
-    const struct pattern *pattern = pattern_make(&pool, string, &error);
+    const struct pattern *pattern = pattern_make(&pool, string, &(uint64_t){1u << 20}, &error);
 
     ck_assert_msg(pattern != NULL, "%s: %s", string, error.text);
     return pattern;
@@ -132,7 +132,8 @@ START_TEST(what_is_not_supported_is_refused_with_its_place)
 
     for (size_t i = 0; i < COUNT(rows); i++) {
         error.text[0] = '\0';
-        ck_assert_msg(pattern_make(&pool, rows[i][0], &error) == NULL, "%s is taken", rows[i][0]);
+        ck_assert_msg(pattern_make(&pool, rows[i][0], &(uint64_t){1u << 20}, &error) == NULL,
+                      "%s is taken", rows[i][0]);
         ck_assert_msg(strstr(error.text, rows[i][1]) != NULL, "%s: %s", rows[i][0], error.text);
     }
     struct text deep = {0};
@@ -140,7 +141,7 @@ START_TEST(what_is_not_supported_is_refused_with_its_place)
     for (unsigned i = 0; i <= PATTERN_DEPTH_MAX; i++)
         text_append_char(&deep, '(');
     text_append_char(&deep, '"');
-    ck_assert(pattern_make(&pool, deep.data, &error) == NULL);
+    ck_assert(pattern_make(&pool, deep.data, &(uint64_t){1u << 20}, &error) == NULL);
     ck_assert_ptr_ne(strstr(error.text, "groups are nested deeper than 50"), NULL);
     text_free(&deep);
     pool_free(&pool);
