@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_seldom.h"
 #include "master/blame.h"
 #include "master/control.h"
 #include "master/found.h"
@@ -102,8 +103,16 @@ static void died(struct worker *worker, int status)
         reopen_crashed(worker, how);
 }
 
+/* Names of DNS are looked up by asking strangers, so a name tells them something. */
 static void wants(const struct worker *worker, const char *service)
 {
+    if (worker->offline) {
+        log_seldom(LOG_ERROR_LEVEL, NULL,
+                   "worker %u wants the service \"%s\", but none of its modules needs the network "
+                   "(PILLION_NEEDS_NETWORK, or needs=network of load_module): nobody looks for it",
+                   worker->slot, service);
+        return;
+    }
     wants_add(worker->generation->number, service);
 }
 

@@ -321,6 +321,9 @@ static void worker_message(struct worker *worker, struct message *message)
             atomic_store(&board_head(master.board, worker->row)->lag_ns, worker->pulse.lag_ns);
         events->alive();
         break;
+    case MESSAGE_OFFLINE:
+        worker->offline = true;
+        break;
     case MESSAGE_WANTS:
         if (!worker->probe)
             events->wants(worker, message->text);

@@ -53,6 +53,7 @@ struct worker {
     struct board_row *row;
     struct generation *generation;
     uint64_t started_ns;
+    bool offline;    /* it has no need of the network */
     uint32_t unheld; /* number of its connections that no vault has room for */
     struct startup startup;
     struct pulse pulse;                      /* heartbeat.c's */

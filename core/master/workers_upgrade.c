@@ -34,6 +34,7 @@ void workers_write(cJSON *state)
         cJSON_AddBoolToObject(item, "hung", w->cause == CAUSE_HUNG);
         cJSON_AddBoolToObject(item, "beats", w->pulse.known);
         cJSON_AddNumberToObject(item, "unheld", w->unheld);
+        cJSON_AddBoolToObject(item, "offline", w->offline);
         cJSON_AddBoolToObject(item, "single_vault", w->vaults.single);
         vaults_write_worker(w, item);
         cJSON_AddBoolToObject(item, "adopting", w->adoption.from != 0);
@@ -83,6 +84,7 @@ static void read_worker(const cJSON *item, bool single_vault)
     worker->life = read_life(item);
     worker->cause = state_truth(item, "hung") ? CAUSE_HUNG : CAUSE_ITSELF;
     worker->pulse.known = state_truth(item, "beats");
+    worker->offline = state_truth(item, "offline");
     worker->unheld = (uint32_t)state_number(item, "unheld", 0); /* it reports only changes */
     worker->vaults.single = single_vault || state_truth(item, "single_vault");
     vaults_read_worker(worker, item);

@@ -114,6 +114,9 @@ enum message_type {
     MESSAGE_FIGURES, /* `ids`, by enum registry_figure (rpc/registry_figure.h) */
     MESSAGE_SERVICE, /* `text`: a service; `number` of its servers; `serial` 1: they are known */
     MESSAGE_FORGOTTEN, /* the addresses of former configurations are registered no more */
+    /* worker to master */
+    MESSAGE_OFFLINE, /* it is locked down, and has no need of the network: the registry process asks
+                        nobody in its name. Sent before any code of a module runs, and for good */
     MESSAGE_TYPES
 };
 

@@ -138,6 +138,8 @@ bool sandbox_enter(const struct generation *generation, int channel, bool tells,
     bool good = sandbox_files_abi() == 0 || enter_files(&plan, error);
     watch_refusals(channel);
     bool filtered = good && sandbox_filter_enter(plan.needs, error);
+    if (filtered && (plan.needs & (PILLION_NEEDS_NETWORK | SANDBOX_ANY)) == 0)
+        channel_tell(channel, MESSAGE_OFFLINE, 0, 0);
     if (good && !filtered && settings->sandbox == SANDBOX_AUTO && tells)
         log_warn("workers are not locked down: %s", error->text);
     good = filtered || (good && settings->sandbox == SANDBOX_AUTO);

@@ -222,6 +222,25 @@ START_TEST(a_name_server_that_is_not_there_is_left_for_the_next)
 }
 END_TEST
 
+/* Who may not connect may not have others tell strangers a name, either. */
+START_TEST(services_are_looked_for_where_modules_need_the_network)
+{
+    const struct shop shop = {.server = server_new()};
+    struct server *server = shop.server;
+
+    server->reports_allowed = true;
+    server_conf(
+        server,
+        "load_module modules/services.so needs=none { services srv:secret.strangers.test; }",
+        "method servers; method ping;");
+    server_start(server);
+    server_wait_log(server, "wants the service \"srv:secret.strangers.test\", but none of its "
+                            "modules needs the network");
+    client_expect_alive(client_connect(server));
+    ck_assert_int_eq(registry_of(&shop), 0);
+}
+END_TEST
+
 /* ---- Calls ---- */
 
 /* A server behind, which answers pings. */
@@ -403,6 +422,7 @@ E2E_MAIN("srv", servers_come_and_go_as_records_do, the_lowest_priority_with_serv
          an_answer_that_is_cut_comes_by_tcp, a_record_that_holds_is_not_asked_for_again,
          the_last_set_stays_while_no_name_server_answers,
          a_name_server_that_is_not_there_is_left_for_the_next,
+         services_are_looked_for_where_modules_need_the_network,
          a_proxy_calls_the_servers_that_dns_names,
          dns_so_alone_is_needed_and_its_want_is_told_by_the_test,
          without_a_resolver_it_is_resolv_conf_which_is_followed, what_cannot_be_asked_is_refused)

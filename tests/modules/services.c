@@ -101,4 +101,5 @@ static const pillion_method methods[] = {
 };
 
 PILLION_MODULE(.name = "services", .version = "1.0.0", .methods = methods, .directives = directives,
-               .config_size = sizeof(struct config), .check = check, .start = start);
+               .config_size = sizeof(struct config), .check = check, .start = start,
+               .needs = PILLION_NEEDS_NETWORK);

@@ -954,7 +954,8 @@ bool pillion_service_is(const char *name);
 /* Has a service looked for from now on, and `changed` called on the worker's loop soon after its
  * servers have changed, for the first time when they are known. In `start`, of the module or of a
  * method; in `check` it only looks at the name. NULL with the reason in `error`: it is no name of a
- * service, or there is no `registry` in the configuration. Valid for the process's life. */
+ * service, or there is no `registry` in the configuration. Valid for the process's life. No servers
+ * are found where no module of the process needs the network (PILLION_NEEDS_NETWORK). */
 pillion_service *pillion_service_open(pillion_instance *self, const char *name,
                                       void (*changed)(pillion_instance *self, void *data),
                                       void *data, pillion_error_text *error);
