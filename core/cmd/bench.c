@@ -77,7 +77,8 @@ static double read_seconds(const char *text)
 
     if (seconds > 0)
         return seconds;
-    return timeout_read(text, &ms) && ms > 0 && ms <= SECONDS_MAX * 1000 ? (double)ms / 1000 : -1;
+    return timeout_read(text, &ms) && ms > 0 && (double)ms <= SECONDS_MAX * 1000 ? (double)ms / 1000
+                                                                                 : -1;
 }
 
 /* 0, or the exit status. */

@@ -66,6 +66,24 @@ class Failure(Exception):
     pass
 
 
+def free_ports():
+    """The first of 2 * PORTS that nobody listens on, below those that the kernel gives to clients.
+    Programs that run side by side begin to look in different places: process ids differ."""
+    step = 16
+    assert 2 * PORTS <= step
+    for number in range(os.getpid(), os.getpid() + 100):
+        first = 20000 + number % 750 * step
+        try:
+            for port in range(first, first + 2 * PORTS):
+                with socket.socket() as sock:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    sock.bind(("127.0.0.1", port))
+            return first
+        except OSError:
+            pass
+    raise Failure("no ports are free")
+
+
 class LogReader:
     """Reads the server's standard error into a file, except when it is told to stop reading."""
 
@@ -642,7 +660,7 @@ class Chaos:
         # The time of the last event that ends a worker. In the self-test workers die all the time.
         self.death = float("inf") if "PILLION_TEST_DIE_IN_CALL" in os.environ else 0.0
         self.server = self.SERVER(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
-                                  port or 20000 + os.getpid() % 1500 * 8 + 1,
+                                  port or free_ports(),
                                   "debug" if args.keep else "info", args.files)
         self.clients, self.idle = [], []
         self.beside, self.hung = None, None
