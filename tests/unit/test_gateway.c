@@ -42,6 +42,7 @@ static void configure(const char *main_text, const char *server_text)
     struct conf_errors errors = {0};
     struct text text = {0};
 
+    conf_tree_free(tree);
     tree = conf_tree_new("/p");
     text_printf(&text, "registry etcd http://127.0.0.1:1 { %s }\nserver { listen 127.0.0.1:1; %s }",
                 main_text, server_text);

@@ -2,9 +2,7 @@
 #include "unit.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "base/memory.h"
 #include "master/master.h"
 #include "master/registry_shown.h"
 #include "rpc/board.h"
@@ -31,7 +29,10 @@ START_TEST(only_services_that_are_wanted_are_shown)
 {
     static const char *const wanted[] = {"registry:/p/", "registry:/p/shop"};
 
-    master.board = must_zalloc(sizeof(*master.board));
+    struct error error;
+
+    master.board = board_new(&error);
+    ck_assert_msg(master.board != NULL, "%s", error.text);
     tell("registry:/p/", 2);
     tell("registry:/p/gone", 1);
     tell("registry:/p/shop", 1);
@@ -42,8 +43,6 @@ START_TEST(only_services_that_are_wanted_are_shown)
     ck_assert_uint_eq(shown_now(), 2);
     registry_shown_wanted(NULL, 0);
     ck_assert_uint_eq(shown_now(), 0);
-    free(master.board);
-    master.board = NULL;
 }
 END_TEST
 
