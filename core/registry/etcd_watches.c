@@ -171,14 +171,18 @@ static void take_look(struct etcd_ask *ask, const struct etcd_answer *answer)
         read_again(watched);
 }
 
-/* The mark is that of before: what the watch tells from now on may be of another etcd. */
+/* The mark is that of before: what the watch tells from now on may be of another etcd. So may be
+ * what it has told since a look that has no answer yet: that look's mark is looked for anew,
+ * because the answer that is under way may be of the former etcd. */
 static void begin_look(struct etcd_watched *watched)
 {
-    if (etcd_link_asked(&watched->look))
-        return;
-    text_clear(&watched->looked);
-    text_append(&watched->looked, (struct bytes){watched->mark.data, watched->mark.size});
-    watched->looked_created = watched->mark_created;
+    if (etcd_link_asked(&watched->look)) {
+        etcd_link_drop(&watched->look);
+    } else {
+        text_clear(&watched->looked);
+        text_append(&watched->looked, (struct bytes){watched->mark.data, watched->mark.size});
+        watched->looked_created = watched->mark_created;
+    }
     etcd_link_ask(watched->all->link, &watched->look);
 }
 
