@@ -26,6 +26,16 @@ static inline struct bytes bytes_of(const char *string)
     return (struct bytes){string, strlen(string)};
 }
 
+/* Whether one of the strings is this one. */
+static inline bool strings_have(const char *const *strings, size_t count, const char *string)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(strings[i], string) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* A span that was written a moment ago, as two words. Compilers copy it as one, and processors wait
  * then until both stores have reached the cache: a dozen cycles, which matters where a request
  * takes a hundred. */

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -160,22 +158,9 @@ static void master_says(const struct message *message, const int *fds, uint32_t 
 
 static void master_ready(struct watch *watch, uint32_t events)
 {
-    struct message message;
-    int fds[CHANNEL_FDS_MAX];
-    uint32_t fd_count;
-
     (void)events;
-    for (;;) {
-        switch (channel_receive(watch->fd, &message, fds, &fd_count)) {
-        case CHANNEL_MESSAGE:
-            master_says(&message, fds, fd_count);
-            break;
-        case CHANNEL_EMPTY:
-            return;
-        case CHANNEL_CLOSED:
-            _exit(0);
-        }
-    }
+    if (channel_hear(watch->fd, master_says) == CHANNEL_CLOSED)
+        _exit(0);
 }
 
 static void batch_done(struct loop *loop, void *context)
@@ -187,16 +172,6 @@ static void batch_done(struct loop *loop, void *context)
 }
 
 /* ---- The process ---- */
-
-/* Keys are in this process's memory: no worker may trace it, though it has the same user
- * (ptrace(2)), and no core dump has them. */
-static void protect(void)
-{
-    const struct rlimit none = {0, 0};
-
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    setrlimit(RLIMIT_CORE, &none);
-}
 
 static size_t fds_of(const struct generation *generation, int *keep)
 {
@@ -297,13 +272,13 @@ _Noreturn void gate_main(const struct gate_start *start)
     log_identity(name);
     title_set("%s", name);
     uint64_t files = limit_open_files((uint64_t)generation->settings->worker_rlimit_nofile);
-    protect();
+    privilege_protect();
     if (!entered || !tickets_map(start->tickets, longest_session(generation->settings), &error) ||
         !gate_ports_load(&gate.ports, generation, &error) || !pair_begin(&error) ||
         !privilege_drop(&generation->identity, start->master, &error) ||
         !loop_init(&gate.loop, &error))
         fail(error.text);
-    protect(); /* changing the user has undone it (prctl(2)) */
+    privilege_protect(); /* changing the user has undone it (prctl(2)) */
     name_sockets();
     gate.limit =
         (uint32_t)(files > FILES_SPARE + FILES_CLIENT ? (files - FILES_SPARE) / FILES_CLIENT : 1);

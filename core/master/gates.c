@@ -18,6 +18,7 @@
 #include "base/memory.h"
 #include "gate/gate.h"
 #include "gate/tickets.h"
+#include "master/fingerprint.h"
 #include "master/generations.h"
 #include "master/master.h"
 #include "master/report.h"
@@ -79,25 +80,13 @@ static uint32_t wanted_count(const struct generation *generation)
     return wants_gates(generation) ? (uint32_t)generation->settings->gate_processes : 0;
 }
 
-static void print_file(struct text *text, const char *path)
-{
-    struct stat file = {0};
-
-    if (path == NULL)
-        return;
-    int result = stat(path, &file);
-    text_printf(text, " %s %d %llu %llu %lld %lld.%09ld", path, result,
-                (unsigned long long)file.st_dev, (unsigned long long)file.st_ino,
-                (long long)file.st_size, (long long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
-}
-
 static void print_ssl(struct text *text, const struct ssl_settings *ssl)
 {
     for (size_t i = 0; i < ssl->certificates.count; i++)
-        print_file(text, ssl->certificates.items[i]);
+        fingerprint_file(text, ssl->certificates.items[i]);
     for (size_t i = 0; i < ssl->keys.count; i++)
-        print_file(text, ssl->keys.items[i]);
-    print_file(text, ssl->client_certificates);
+        fingerprint_file(text, ssl->keys.items[i]);
+    fingerprint_file(text, ssl->client_certificates);
     text_printf(text, " %u %s %d %d %lld %llu %llu", ssl->protocols,
                 ssl->ciphers == NULL ? "" : ssl->ciphers, ssl->verify_client, ssl->session_tickets,
                 (long long)ssl->handshakes, (unsigned long long)ssl->session_timeout_ms,

@@ -8,14 +8,15 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/directory_memory.h"
+#include "master/fingerprint.h"
 #include "master/generations.h"
 #include "master/master.h"
 #include "master/offers.h"
@@ -92,18 +93,6 @@ static bool is_wanted(void)
            (block_now() != NULL || registry.wanted_count > 0);
 }
 
-static void print_file(struct text *text, const char *path)
-{
-    struct stat file = {0};
-
-    if (path == NULL)
-        return;
-    int result = stat(path, &file);
-    text_printf(text, " %s %d %llu %llu %lld %lld.%09ld", path, result,
-                (unsigned long long)file.st_dev, (unsigned long long)file.st_ino,
-                (long long)file.st_size, (long long)file.st_mtim.tv_sec, file.st_mtim.tv_nsec);
-}
-
 /* The caller frees it. */
 static char *fingerprint_now(void)
 {
@@ -117,10 +106,10 @@ static char *fingerprint_now(void)
             text_printf(&text, "%s ", block->urls.items[i]);
         text_printf(&text, "%llu %llu %s", (unsigned long long)block->ttl_ms,
                     (unsigned long long)block->timeout_ms, block->user == NULL ? "" : block->user);
-        print_file(&text, block->password_file);
-        print_file(&text, block->ca);
-        print_file(&text, block->cert);
-        print_file(&text, block->key);
+        fingerprint_file(&text, block->password_file);
+        fingerprint_file(&text, block->ca);
+        fingerprint_file(&text, block->cert);
+        fingerprint_file(&text, block->key);
     }
     text_printf(&text, "\n%llu", (unsigned long long)settings_now()->resolver_timeout_ms);
     for (size_t i = 0; i < settings_now()->resolver.count; i++)
@@ -130,15 +119,6 @@ static char *fingerprint_now(void)
     char *print = must_strdup(text_string(&text));
     text_free(&text);
     return print;
-}
-
-static bool is_among(const char *const *names, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], name) == 0)
-            return true;
-    }
-    return false;
 }
 
 /* ---- Its messages ---- */
@@ -247,7 +227,8 @@ static void heard(struct child *child, struct message *message, const int *fds, 
         registry_shown_figures(message);
         break;
     case MESSAGE_SERVICE: /* it may have been sent before the service was given up */
-        if (is_among((const char *const *)registry.wanted, registry.wanted_count, message->text))
+        if (strings_have((const char *const *)registry.wanted, registry.wanted_count,
+                         message->text))
             registry_shown_service(message);
         break;
     case MESSAGE_FORGOTTEN:
@@ -486,7 +467,7 @@ static void tell_others(const char *const *these, size_t count, const char *cons
                         size_t those_count, bool on)
 {
     for (size_t i = 0; i < count; i++) {
-        if (is_among(those, those_count, these[i]))
+        if (strings_have(those, those_count, these[i]))
             continue;
         tell_watch(these[i], on);
     }
@@ -500,7 +481,7 @@ void registry_wants(const char *const *services, size_t count)
 
     for (size_t i = 0; i < count; i++) {
         wanted[i] = must_strdup(services[i]);
-        common += is_among(before, before_count, services[i]);
+        common += strings_have(before, before_count, services[i]);
     }
     /* New ones come first: they begin with what former ones know. But the process has room for so
      * many only, and would not look for one that comes too early. */

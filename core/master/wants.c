@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/log_seldom.h"
 #include "base/memory.h"
 #include "base/service_name.h"
@@ -22,15 +23,6 @@ static struct {
     size_t count, capacity;
 } wants;
 
-static bool is_among(const char *const *names, size_t count, const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(names[i], name) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void tell_too_many(const char *service)
 {
     log_seldom(LOG_ERROR_LEVEL, &wants,
@@ -44,7 +36,7 @@ static size_t services_of(const char *names[DIRECTORY_SERVICES_MAX])
     size_t count = 0;
 
     for (size_t i = 0; i < wants.count; i++) {
-        if (is_among(names, count, wants.items[i].service))
+        if (strings_have(names, count, wants.items[i].service))
             continue;
         if (count == DIRECTORY_SERVICES_MAX) {
             tell_too_many(wants.items[i].service);

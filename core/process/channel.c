@@ -162,3 +162,16 @@ enum channel_status channel_receive(int channel, struct message *message, int *f
     }
     return CHANNEL_EMPTY; /* the loop reports those behind them again */
 }
+
+enum channel_status channel_hear(int channel, void (*hear)(const struct message *message,
+                                                           const int *fds, uint32_t fd_count))
+{
+    struct message message;
+    int fds[CHANNEL_FDS_MAX];
+    uint32_t fd_count;
+    enum channel_status status;
+
+    while ((status = channel_receive(channel, &message, fds, &fd_count)) == CHANNEL_MESSAGE)
+        hear(&message, fds, fd_count);
+    return status;
+}

@@ -193,4 +193,9 @@ enum channel_status { CHANNEL_MESSAGE, CHANNEL_EMPTY, CHANNEL_CLOSED };
 enum channel_status channel_receive(int channel, struct message *message, int *fds,
                                     uint32_t *fd_count);
 
+/* Receives all messages that are there: `hear` gets each, and owns its descriptors. Returns
+ * CHANNEL_EMPTY, or CHANNEL_CLOSED behind the last one. */
+enum channel_status channel_hear(int channel, void (*hear)(const struct message *message,
+                                                           const int *fds, uint32_t fd_count));
+
 #endif

@@ -61,6 +61,14 @@ bool privilege_drop(const struct identity *identity, pid_t parent, struct error 
     return true;
 }
 
+void privilege_protect(void)
+{
+    const struct rlimit none = {0, 0};
+
+    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    setrlimit(RLIMIT_CORE, &none);
+}
+
 uint64_t limit_open_files(uint64_t wanted)
 {
     struct rlimit limit;

@@ -28,6 +28,10 @@ bool identity_resolve(const struct settings *settings, struct identity *identity
  * be killed when `parent` dies. */
 bool privilege_drop(const struct identity *identity, pid_t parent, struct error *error);
 
+/* In a child with secrets in its memory: no other process of its user may trace it (ptrace(2)), and
+ * no core dump has them. Changing the user undoes it (prctl(2)): call it again then. */
+void privilege_protect(void);
+
 /* Raises the soft limit on open files to `wanted`, and the hard one where that is allowed; 0 raises
  * the soft limit to the hard one. Returns the limit in force. */
 uint64_t limit_open_files(uint64_t wanted);

@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -339,22 +337,9 @@ static void master_says(const struct message *message, const int *fds, uint32_t 
 
 static void master_ready(struct watch *watch, uint32_t events)
 {
-    struct message message;
-    int fds[CHANNEL_FDS_MAX];
-    uint32_t fd_count;
-
     (void)events;
-    for (;;) {
-        switch (channel_receive(watch->fd, &message, fds, &fd_count)) {
-        case CHANNEL_MESSAGE:
-            master_says(&message, fds, fd_count);
-            break;
-        case CHANNEL_EMPTY:
-            return;
-        case CHANNEL_CLOSED:
-            _exit(0);
-        }
-    }
+    if (channel_hear(watch->fd, master_says) == CHANNEL_CLOSED)
+        _exit(0);
 }
 
 static void batch_done(struct loop *loop, void *context)
@@ -366,16 +351,6 @@ static void batch_done(struct loop *loop, void *context)
 }
 
 /* ---- The process ---- */
-
-/* A password and keys are in this process's memory: no worker may trace it, though it has the same
- * user (ptrace(2)), and no core dump has them. */
-static void protect(void)
-{
-    const struct rlimit none = {0, 0};
-
-    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
-    setrlimit(RLIMIT_CORE, &none);
-}
 
 static _Noreturn void fail(const char *text)
 {
@@ -441,7 +416,7 @@ _Noreturn void registry_main(const struct registry_start *start)
     log_identity("registry");
     title_set("registry");
     limit_open_files(0);
-    protect();
+    privilege_protect();
     registry.directory = directory_map(start->directory, true, &error);
     if (registry.directory == NULL || !loop_init(&registry.loop, &error) ||
         !open_etcd(settings->registry, &error) ||
@@ -449,7 +424,7 @@ _Noreturn void registry_main(const struct registry_start *start)
         !privilege_drop(&start->generation->identity, start->master, &error))
         fail(error.text);
     close(start->directory);
-    protect(); /* changing the user has undone it (prctl(2)) */
+    privilege_protect(); /* changing the user has undone it (prctl(2)) */
     if (!loop_watch(&registry.loop, &registry.master, start->channel, EPOLLIN, master_ready)) {
         error_errno(&error, "the registry process cannot watch its master");
         fail(error.text);

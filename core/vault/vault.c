@@ -470,21 +470,8 @@ static void master_message(const struct message *message, const int *fds, uint32
 
 static void master_drain(void)
 {
-    struct message message;
-    int fds[CHANNEL_FDS_MAX];
-    uint32_t fd_count;
-
-    for (;;) {
-        switch (channel_receive(vault.master.fd, &message, fds, &fd_count)) {
-        case CHANNEL_MESSAGE:
-            master_message(&message, fds, fd_count);
-            break;
-        case CHANNEL_EMPTY:
-            return;
-        case CHANNEL_CLOSED:
-            _exit(0);
-        }
-    }
+    if (channel_hear(vault.master.fd, master_message) == CHANNEL_CLOSED)
+        _exit(0);
 }
 
 static void master_ready(struct watch *watch, uint32_t events)
