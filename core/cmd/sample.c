@@ -172,6 +172,7 @@ struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
     sample->at_ns = at_ns;
     sample->generation = number(stats, "generation");
     sample->uptime_s = number(stats, "uptime_seconds");
+    sample->started_at_ms = number(stats, "started_at_ms");
     sample->reloads = number(stats, "reloads");
     sample->reloads_failed = number(stats, "reloads_failed");
     sample->reload_failed = cJSON_IsFalse(member(member(stats, "last_reload"), "good"));
@@ -292,7 +293,7 @@ static void compare_method(struct sample *sample, struct sample_method *method,
 
 void sample_compare(struct sample *sample, const struct sample *before)
 {
-    if (sample->at_ns <= before->at_ns)
+    if (sample->at_ns <= before->at_ns || sample->started_at_ms != before->started_at_ms)
         return;
     sample->interval_s = (double)(sample->at_ns - before->at_ns) / 1e9;
     sample->handshake_rate = since(sample->handshakes, before->handshakes) / sample->interval_s;

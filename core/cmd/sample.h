@@ -51,7 +51,7 @@ struct sample_registry {
 struct sample {
     uint64_t at_ns;    /* clock_ns() when it was taken */
     double interval_s; /* since the sample before; 0: there was none */
-    double generation, uptime_s, reloads, reloads_failed, crashes, hangs;
+    double generation, uptime_s, started_at_ms, reloads, reloads_failed, crashes, hangs;
     bool reload_failed; /* the last one */
     double open, unheld, accepted, adopted, bytes_in, bytes_out;
     struct sample_registry registry;
@@ -68,8 +68,9 @@ struct sample {
 struct sample *sample_new(const cJSON *stats, uint64_t at_ns);
 void sample_free(struct sample *sample);
 
-/* Sets what has happened since `before`. A counter that has gone down has begun anew, by a restart
- * or an upgrade: what it has counted since then is taken. */
+/* Sets what has happened since `before`, unless the server was started in between. A counter that
+ * has gone down has begun anew, as those of a module do: what it has counted since then is taken.
+ */
 void sample_compare(struct sample *sample, const struct sample *before);
 
 #endif

@@ -29,7 +29,6 @@
 #define DELAY_MOST  3600.0
 #define AWAY_NS     (500 * NS_PER_MS) /* between two looks for a server that is away */
 #define LATE_NS     (2 * NS_PER_S)    /* beyond the interval, for an answer */
-#define SAME_S      2.5               /* starts that are so near are one: it is told in seconds */
 #define KEY_MS      60                /* until an ESC is a key of its own */
 #define TYPED_MAX   64u
 
@@ -147,22 +146,13 @@ static void ask(struct top *top)
     text_free(&errors);
 }
 
-/* When the server was started, by this process's clock. */
-static double started_s(const struct sample *sample)
-{
-    return (double)sample->at_ns / 1e9 - sample->uptime_s;
-}
-
-/* A sample of a server that was started anew is not compared with one of the former. */
 static void take_stats(struct top *top, const cJSON *stats)
 {
     struct sample *sample = sample_new(stats, clock_ns());
-    double between = started_s(sample) - started_s(top->now);
 
-    if (between < SAME_S && between > -SAME_S) {
-        sample_compare(sample, top->now);
+    sample_compare(sample, top->now);
+    if (sample->interval_s > 0)
         top_view_note(&top->view, sample);
-    }
     sample_free(top->now);
     top->now = sample;
     top->away[0] = '\0';

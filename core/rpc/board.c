@@ -58,6 +58,7 @@ static void board_begin(struct board *board)
     board->layout = BOARD_LAYOUT;
     board->size = sizeof(struct board);
     board->started_ns = clock_ns();
+    board->started_at_ms = clock_wall_ms();
     if (getrandom(&board->secret, sizeof(board->secret), GRND_NONBLOCK) < 0)
         board->secret = clock_ns() * (uint64_t)getpid();
 }

@@ -206,9 +206,10 @@ static_assert(BOARD_NAME_MAX == JOURNAL_METHOD_MAX && BOARD_MODULE_NAME_MAX == J
               "the journal has room for every name");
 
 struct board {
-    uint32_t layout, size; /* BOARD_LAYOUT, sizeof(struct board) */
-    uint64_t started_ns;   /* clock_ns() of the master's start */
-    uint64_t secret;       /* a random number: workers know it, clients do not */
+    uint32_t layout, size;  /* BOARD_LAYOUT, sizeof(struct board) */
+    uint64_t started_ns;    /* clock_ns() of the master's start */
+    uint64_t started_at_ms; /* clock_wall_ms() of it: names this run of the server to readers */
+    uint64_t secret;        /* a random number: workers know it, clients do not */
     _Atomic uint64_t generation;
     _Atomic uint32_t workers; /* slots of that generation */
     counter reloads, reloads_failed;

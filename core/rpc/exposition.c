@@ -23,12 +23,10 @@
 
 static void write_server(const struct board *board, struct text *out)
 {
-    int64_t age_s = (int64_t)((clock_ns() - board->started_ns) / NS_PER_S);
-
     family(out, "build_info", "gauge", "The version that runs; always 1.");
     text_printf(out, "pillion_build_info{version=\"%s\"} 1\n", PILLION_VERSION);
     one(out, "start_time_seconds", "gauge", "When the server was started, in Unix time.",
-        (uint64_t)(time(NULL) - age_s));
+        board->started_at_ms / 1000);
     one(out, "config_generation", "gauge", "The configuration in use, counted from 1.",
         atomic_load(&board->generation));
     family(out, "reloads_total", "counter", "Reloads by their result.");

@@ -349,6 +349,7 @@ cJSON *introspect_stats(const struct introspect *introspect)
         return stats;
     add_counter(stats, "generation", introspect->generation);
     add_counter(stats, "uptime_seconds", (clock_ns() - board->started_ns) / NS_PER_S);
+    add_counter(stats, "started_at_ms", board->started_at_ms);
     add_counter(stats, "reloads", counter_read(&board->reloads));
     add_counter(stats, "reloads_failed", counter_read(&board->reloads_failed));
     cJSON *last = cJSON_AddObjectToObject(stats, "last_reload");

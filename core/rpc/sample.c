@@ -84,6 +84,7 @@ static void write_server(struct text *out, const struct board *board)
     uint64_t accepted = board_sum(board, COUNT_ACCEPTED), closed = board_sum(board, COUNT_CLOSED);
 
     number(out, "at_ms", clock_wall_ms());
+    number(out, "started_at_ms", board->started_at_ms);
     number(out, "uptime_ms", (clock_ns() - board->started_ns) / NS_PER_MS);
     number(out, "generation", atomic_load(&board->generation));
     number(out, "reloads", counter_read(&board->reloads));

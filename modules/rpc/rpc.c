@@ -43,10 +43,11 @@
     "},\"required\":[\"openrpc\",\"info\",\"methods\"]}"
 
 /* docs/protocols.md tells of all of them. */
-#define STATS_RESULT                                                                            \
-    "{\"type\":\"object\",\"properties\":{\"generation\":" COUNT ",\"uptime_seconds\":" COUNT   \
-    ",\"workers\":" OBJECTS ",\"pool\":" OBJECT ",\"pools\":" OBJECT ",\"connections\":" OBJECT \
-    ",\"vaults\":" OBJECT ",\"methods\":" OBJECT ",\"modules\":" OBJECT "}}"
+#define STATS_RESULT                                                                               \
+    "{\"type\":\"object\",\"properties\":{\"generation\":" COUNT ",\"uptime_seconds\":" COUNT      \
+    ",\"started_at_ms\":" COUNT ",\"workers\":" OBJECTS ",\"pool\":" OBJECT ",\"pools\":" OBJECT   \
+    ",\"connections\":" OBJECT ",\"vaults\":" OBJECT ",\"methods\":" OBJECT ",\"modules\":" OBJECT \
+    "}}"
 
 /* ---- Methods ---- */
 

@@ -79,13 +79,21 @@ static void upgrade(const struct server *server)
     expect_part(run.out, "serves");
 }
 
+/* By which readers know whether counts go on or have begun anew. */
+static double started_at(const struct server *server)
+{
+    return cJSON_GetObjectItem(server_stats(server), "started_at_ms")->valuedouble;
+}
+
 START_TEST(an_upgrade_keeps_every_connection_and_the_pid)
 {
     struct server *server = serve_upgradable();
     int clients[CLIENTS];
 
     connect_all(server, clients);
+    double before = started_at(server);
     upgrade(server);
+    ck_assert_double_eq(started_at(server), before);
     ck_assert(process_lives(server->pid));
     expect_all(clients);
     expect_part(server_log(server), "has taken over as the master");
@@ -99,12 +107,14 @@ START_TEST(records_of_another_arena_layout_are_imported)
     int clients[CLIENTS];
 
     connect_all(server, clients);
+    double before = started_at(server);
     put_binary(server, keep_printf("%s/tests/layout/pillion", build));
     upgrade(server);
     expect_all(clients);
     /* The board, of another layout too, is a new one: it is the new workers'. */
     wait_until(cJSON_GetArraySize(cJSON_GetObjectItem(server_stats(server), "workers")) == 2,
                "the new workers are not on the board");
+    ck_assert_double_gt(started_at(server), before);
 
     /* The older binary cannot read the newer layout: it says so, and is not put to use. */
     put_binary(server, keep_printf("%s/pillion", build));

@@ -89,6 +89,23 @@ START_TEST(what_happened_is_the_difference)
 }
 END_TEST
 
+START_TEST(a_server_that_was_started_anew_is_not_compared)
+{
+    struct sample *before = sample_of("{\"started_at_ms\":1795939480368,"
+                                      "\"methods\":{\"a\":{\"calls\":10,\"errors\":0}}}",
+                                      50);
+    struct sample *now = sample_of("{\"started_at_ms\":1795939480668,"
+                                   "\"methods\":{\"a\":{\"calls\":30,\"errors\":0}}}",
+                                   51);
+
+    sample_compare(now, before);
+    ck_assert_double_eq(now->interval_s, 0);
+    ck_assert_double_eq(now->methods[0].lately.rate, 0);
+    sample_free(before);
+    sample_free(now);
+}
+END_TEST
+
 START_TEST(every_bucket_of_a_histogram_is_found)
 {
     struct text json = {0};
@@ -418,7 +435,7 @@ START_TEST(figures_are_short)
 END_TEST
 
 UNIT_MAIN("top", workers_keep_their_rows_over_crashes, what_happened_is_the_difference,
-          every_bucket_of_a_histogram_is_found,
+          a_server_that_was_started_anew_is_not_compared, every_bucket_of_a_histogram_is_found,
           answers_of_other_versions_are_read_as_far_as_they_go, json_has_the_rates,
           a_frame_fits_every_terminal, columns_are_left_out_where_there_is_no_room,
           methods_are_sorted_filtered_and_scrolled,

@@ -122,10 +122,9 @@ function takeTls(now, was, seconds) {
   model.tls = now && was && seconds > 0 ? {rate: more("handshakes"), failed: more("failed")} : null;
 }
 
-/** Whether both samples are of the same start of the server. A later one may have run for longer, so
- * the times of the starts decide: the two clocks drift apart by less between two samples. */
+/** Whether `b` is a later sample of the same start of the server. */
 function isSameServer(a, b) {
-  return b.uptime_ms > a.uptime_ms && Math.abs((b.at_ms - b.uptime_ms) - (a.at_ms - a.uptime_ms)) < 2000;
+  return b.started_at_ms === a.started_at_ms && b.uptime_ms > a.uptime_ms;
 }
 
 /** Takes a sample. The first one, and that of a server that was started anew, only begins. */
