@@ -1,6 +1,7 @@
 /* `pillion bench METHOD [PARAMS]`: how many calls a server answers, and how fast.
  *
- * bench_load makes the load, bench_report the report; here are the options. */
+ * bench_load makes the load, bench_replies counts what comes back, and bench_report reports; here
+ * are the options. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -166,13 +167,13 @@ static int conclude(const struct command *self, const struct bench *bench,
     struct text first = {0};
     int status = EXIT_SUCCESS;
 
-    if (result->errors > 0) {
+    if (result->errors.count > 0) {
         bench_first_error(result, &first);
         command_failed(self, 0, "%llu of %llu replies are errors; the first: %s",
-                       (unsigned long long)result->errors, (unsigned long long)result->replies,
-                       text_string(&first));
+                       (unsigned long long)result->errors.count,
+                       (unsigned long long)result->replies, text_string(&first));
         text_free(&first);
-        status = result->errors == result->replies ? EXIT_FAILURE : EXIT_SUCCESS;
+        status = result->errors.count == result->replies ? EXIT_FAILURE : EXIT_SUCCESS;
     }
     if (result->failed > 0)
         return command_failed(self, EXIT_FAILURE, "%u of %u connections ended early: %s",
@@ -212,7 +213,7 @@ static int run_load(const struct command *self, struct bench *bench)
     if (ran && status == EXIT_SUCCESS)
         status = conclude(self, bench, &result);
     free(result.times);
-    text_free(&result.first_error);
+    text_free(&result.errors.first);
     text_free(&request);
     return status;
 }

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,16 +17,14 @@
 #include "base/memory.h"
 #include "cmd/client.h"
 #include "cmd/said.h"
-#include "wire/frame.h"
+#include "process/privilege.h"
 
-#define CONNECT_MS      10000
-#define DRAIN_NS        (2 * NS_PER_S)
-#define READ_SIZE       (256u * 1024)
-#define SEND_SIZE       (256u * 1024) /* bytes of copies of the message, for one send */
-#define EVENTS          256
-#define START_SIZE      128u /* bytes of a body, in which an error's code is found */
-#define FIRST_ERROR_MAX 4096u
-#define FDS_RESERVED    16u /* descriptors that are not connections */
+#define CONNECT_MS   10000
+#define DRAIN_NS     (2 * NS_PER_S)
+#define READ_SIZE    (256u * 1024)
+#define SEND_SIZE    (256u * 1024) /* bytes of copies of the message, for one send */
+#define EVENTS       256
+#define FDS_RESERVED 16u /* descriptors that are not connections */
 
 /* Requests that were sent, or were due, at the same time. */
 struct sent {
@@ -42,22 +39,15 @@ struct load_conn {
     size_t phase;      /* how far into a message the next byte to send is */
     struct sent *ring; /* oldest at `head`; as many places as there may be requests */
     uint32_t head, groups;
-
-    /* The reply that is being read. */
-    char start[FRAME_HEADER_SIZE + START_SIZE];
-    uint32_t have;    /* bytes of `start` */
-    uint64_t left;    /* bytes of the frame that are still to come, once its header is there */
-    struct text rest; /* the bytes of it, in protocols other than frames */
-    struct frame_progress progress;
+    struct reply_part part;
     bool writing; /* EPOLLOUT is asked for */
-    bool odd;     /* a frame has come that is no reply */
 };
 
 struct load {
     const struct load_plan *plan;
     struct load_result *result;
     struct load_conn *conns;
-    struct bytes error_start; /* of the body of an error reply */
+    struct replies replies;
     uint32_t open;
     int epoll;
     char *frames; /* as many copies of the message as fit SEND_SIZE, at least two */
@@ -67,7 +57,6 @@ struct load {
     uint64_t in_flight;
     uint64_t due;       /* number of due requests that were handed to connections */
     uint32_t next_conn; /* the connection that gets the next of them */
-    const struct load_conn *first_error_of; /* whose reply is first_error; NULL: none */
 };
 
 static volatile sig_atomic_t interrupted;
@@ -177,204 +166,6 @@ static void replied(struct load *load, struct load_conn *conn, uint32_t count)
     }
 }
 
-static bool is_error(const struct load *load, const char *body, size_t size)
-{
-    const struct bytes start = load->error_start;
-
-    return size >= start.size && memcmp(body, start.data, start.size) == 0;
-}
-
-/* Replies are objects. Servers of other protocols answer with something else, and quickly. */
-static bool is_object(const char *body, size_t size)
-{
-    return size > 0 && (body[0] == '{' || strchr(" \t\r\n", body[0]) != NULL);
-}
-
-/* Keeps a part of the first error reply. */
-static void keep_error(struct load *load, const char *data, size_t size)
-{
-    struct text *kept = &load->result->first_error;
-
-    text_append(kept, (struct bytes){data, size < FIRST_ERROR_MAX - kept->size
-                                               ? size
-                                               : FIRST_ERROR_MAX - kept->size});
-}
-
-/* Writes the `code` of an error reply to `name`, as it was sent. `status` is HTTP's, or 0. */
-static void read_code(const struct load *load, struct bytes body, unsigned status,
-                      char name[LOAD_CODE_SIZE])
-{
-    const struct bytes bare = BYTES("{\"code\":");
-    struct bytes before = load->plan->dialect->jsonrpc
-                              ? BYTES("{\"jsonrpc\":\"2.0\",\"error\":{\"code\":")
-                              : BYTES("{\"out\":\"error\",\"result\":{\"code\":");
-    size_t size = 0;
-
-    if (status != 0 && body.size > bare.size && memcmp(body.data, bare.data, bare.size) == 0)
-        before = bare;
-
-    if (body.size > before.size && memcmp(body.data, before.data, before.size) == 0) {
-        const char *code = body.data + before.size, *end = body.data + body.size;
-        for (code += *code == '"'; code < end && size < LOAD_CODE_SIZE - 1; code++) {
-            if (strchr("\",}", *code) != NULL)
-                break;
-            name[size++] = *code;
-        }
-        name[size] = '\0';
-    } else if (status != 0) {
-        snprintf(name, LOAD_CODE_SIZE, "HTTP %u", status);
-    } else {
-        snprintf(name, LOAD_CODE_SIZE, "error");
-    }
-}
-
-static void count_code(struct load *load, struct bytes body, unsigned status)
-{
-    struct load_code *codes = load->result->codes;
-    char name[LOAD_CODE_SIZE];
-    size_t i = 0;
-
-    read_code(load, body, status, name);
-    while (i < LOAD_CODES - 1 && codes[i].count > 0 && strcmp(codes[i].name, name) != 0)
-        i++;
-    if (codes[i].count++ == 0)
-        memcpy(codes[i].name, name, sizeof(name));
-    else if (strcmp(codes[i].name, name) != 0)
-        snprintf(codes[i].name, sizeof(codes[i].name), "others");
-}
-
-/* Counts the error reply that begins with `body`. */
-static void count_error(struct load *load, const struct load_conn *conn, struct bytes body,
-                        unsigned status)
-{
-    count_code(load, body, status);
-    if (load->result->errors++ != 0)
-        return;
-    load->first_error_of = conn;
-    keep_error(load, body.data, body.size);
-}
-
-/* The body's size. */
-static uint32_t size_of(const char *header)
-{
-    struct frame frame;
-
-    frame_next((struct bytes){header, FRAME_HEADER_SIZE}, UINT32_MAX, &frame);
-    return (uint32_t)(frame.size - FRAME_HEADER_SIZE);
-}
-
-/* Takes bytes of a reply that arrives in several reads. Returns how many it took; sets `whole` at
- * the reply's end. */
-static size_t take_part(struct load *load, struct load_conn *conn, struct bytes input, bool *whole)
-{
-    size_t taken = 0;
-    bool looked = conn->have == sizeof(conn->start);
-
-    while (taken < input.size && (conn->have < FRAME_HEADER_SIZE ||
-                                  (conn->left > 0 && conn->have < sizeof(conn->start)))) {
-        conn->start[conn->have++] = input.data[taken++];
-        if (conn->have == FRAME_HEADER_SIZE)
-            conn->left = size_of(conn->start);
-        else if (conn->have > FRAME_HEADER_SIZE)
-            conn->left--;
-    }
-    struct bytes start = {conn->start + FRAME_HEADER_SIZE, 0};
-    if (!looked && conn->have > FRAME_HEADER_SIZE &&
-        (conn->have == sizeof(conn->start) || conn->left == 0)) {
-        start.size = conn->have - FRAME_HEADER_SIZE;
-        if (is_error(load, start.data, start.size))
-            count_error(load, conn, start, 0);
-        conn->odd = !is_object(start.data, start.size);
-    }
-    size_t rest = input.size - taken;
-    if (conn->have >= FRAME_HEADER_SIZE) {
-        if (rest > conn->left)
-            rest = (size_t)conn->left;
-        if (load->first_error_of == conn)
-            keep_error(load, input.data + taken, rest);
-        conn->left -= rest;
-        taken += rest;
-        *whole = conn->left == 0;
-    }
-    if (*whole) {
-        conn->have = 0;
-        if (load->first_error_of == conn)
-            load->first_error_of = NULL;
-    }
-    return taken;
-}
-
-/* Counts the replies in `input`, of a protocol other than frames, and keeps the start of one that
- * is not whole. False when they cannot be read. */
-static bool count_others(struct load *load, struct load_conn *conn, struct bytes input,
-                         uint32_t *count)
-{
-    struct http_response response = {0};
-    bool kept = conn->rest.size > 0;
-    enum frame_status status;
-    struct frame frame;
-
-    if (kept) {
-        text_append(&conn->rest, input);
-        input = (struct bytes){conn->rest.data, conn->rest.size};
-    }
-    for (;;) {
-        status = dialect_next(load->plan->dialect, input, &conn->progress, &response, &frame);
-        if (status != FRAME_WHOLE && status != FRAME_EMPTY)
-            break;
-        conn->progress = (struct frame_progress){0};
-        *count += status == FRAME_WHOLE;
-        if (status == FRAME_WHOLE &&
-            (response.status >= 300 || is_error(load, frame.body.data, frame.body.size))) {
-            count_error(load, conn, frame.body, response.status);
-            load->first_error_of = NULL;
-        } else if (status == FRAME_WHOLE && !is_object(frame.body.data, frame.body.size)) {
-            status = FRAME_REFUSED;
-            break;
-        }
-        input.data += frame.size;
-        input.size -= (size_t)frame.size;
-    }
-    if (kept) {
-        memmove(conn->rest.data, input.data, input.size);
-        conn->rest.size = input.size;
-    } else {
-        text_append(&conn->rest, input);
-    }
-    return status == FRAME_PARTIAL;
-}
-
-/* Counts the replies in `input`, which are frames. False when they are no replies. */
-static bool count_frames(struct load *load, struct load_conn *conn, struct bytes input,
-                         uint32_t *count)
-{
-    while (input.size > 0) {
-        bool whole = false;
-        size_t taken;
-        uint64_t size = input.size >= FRAME_HEADER_SIZE
-                            ? (uint64_t)size_of(input.data) + FRAME_HEADER_SIZE
-                            : UINT64_MAX;
-        if (conn->have == 0 && size <= input.size) {
-            whole = true;
-            taken = (size_t)size;
-            struct bytes body = {input.data + FRAME_HEADER_SIZE, taken - FRAME_HEADER_SIZE};
-            if (is_error(load, body.data, body.size)) {
-                count_error(load, conn, body, 0);
-                load->first_error_of = NULL;
-            } else if (!is_object(body.data, body.size)) {
-                conn->odd = true;
-            }
-        } else {
-            taken = take_part(load, conn, input, &whole);
-        }
-        conn->odd |= conn->left > FRAME_BODY_MAX;
-        *count += whole;
-        input.data += taken;
-        input.size -= taken;
-    }
-    return !conn->odd;
-}
-
 static void fail_unreadable(struct load *load, struct load_conn *conn, struct bytes input)
 {
     struct text why = {0};
@@ -402,9 +193,7 @@ static bool receive_once(struct load *load, struct load_conn *conn)
     load->result->bytes += (uint64_t)got;
     struct bytes input = {load->input, (size_t)got};
     uint32_t count = 0;
-    if (!(load->plan->dialect->protocol == PROTOCOL_FRAME
-              ? count_frames(load, conn, input, &count)
-              : count_others(load, conn, input, &count))) {
+    if (!replies_count(&load->replies, &conn->part, input, &count)) {
         fail_unreadable(load, conn, input);
         return false;
     }
@@ -467,17 +256,14 @@ static void send_due(struct load *load)
 static bool connect_all(struct load *load, struct error *error)
 {
     const struct load_plan *plan = load->plan;
-    struct rlimit limit;
+    uint64_t files = limit_open_files(0);
     const int on = 1;
 
-    getrlimit(RLIMIT_NOFILE, &limit);
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    if (limit.rlim_cur < plan->connections + FDS_RESERVED)
+    if (files < plan->connections + FDS_RESERVED)
         return error_set(error,
                          "%u connections need more descriptors than the %llu that are allowed "
                          "here; raise `ulimit -n`",
-                         plan->connections, (unsigned long long)limit.rlim_cur);
+                         plan->connections, (unsigned long long)files);
     for (uint32_t i = 0; i < plan->connections; i++) {
         struct load_conn *conn = &load->conns[i];
         if (!client_connect(plan->server, plan->dialect, CONNECT_MS, &conn->contact, error))
@@ -498,7 +284,6 @@ static void make_frames(struct load *load)
     struct text message = {0};
 
     dialect_wrap(load->plan->dialect, load->plan->server, load->plan->body, &message);
-    load->error_start = dialect_error_start(load->plan->dialect);
     load->frame_size = message.size;
     size_t copies = SEND_SIZE / load->frame_size;
     if (copies > load->plan->in_flight)
@@ -575,6 +360,7 @@ bool load_run(const struct load_plan *plan, struct load_result *result, struct e
     struct load load = {.plan = plan, .result = result};
 
     *result = (struct load_result){.times = must_zalloc(sizeof(struct histogram))};
+    replies_begin(&load.replies, plan->dialect, &result->errors);
     load.epoll = epoll_create1(EPOLL_CLOEXEC);
     load.conns = must_zalloc(plan->connections * sizeof(*load.conns));
     load.input = must_alloc(READ_SIZE);
@@ -593,7 +379,7 @@ bool load_run(const struct load_plan *plan, struct load_result *result, struct e
         if (load.conns[i].ring != NULL)
             contact_close(&load.conns[i].contact);
         free(load.conns[i].ring);
-        text_free(&load.conns[i].rest);
+        text_free(&load.conns[i].part.rest);
     }
     if (load.epoll >= 0)
         close(load.epoll);

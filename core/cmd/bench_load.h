@@ -3,8 +3,8 @@
  * It is one thread with its own epoll descriptor, and spends as little time as it can, since the
  * server is to be measured. A request's time begins when it was sent or, at a fixed rate, when it
  * was due: a stalled server is charged for the requests that could not be sent meanwhile (the
- * mistake of not doing so is known as "coordinated omission"). Knows what is around a
- * message (cmd/dialect.h), and of JSON only how an error reply begins. */
+ * mistake of not doing so is known as "coordinated omission"). What comes back is
+ * cmd/bench_replies.h's. */
 #ifndef PILLION_CMD_BENCH_LOAD_H
 #define PILLION_CMD_BENCH_LOAD_H
 
@@ -14,7 +14,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/histogram.h"
-#include "cmd/dialect.h"
+#include "cmd/bench_replies.h"
 
 #define LOAD_CONNECTIONS_MAX 60000u
 #define LOAD_IN_FLIGHT_MAX   4096u
@@ -33,25 +33,15 @@ struct load_plan {
     void (*progress)(uint64_t replies, double seconds);
 };
 
-/* Error replies with the same `code`. More codes than LOAD_CODES count as the last of them. */
-#define LOAD_CODES     16u
-#define LOAD_CODE_SIZE 64u
-struct load_code {
-    char name[LOAD_CODE_SIZE]; /* as it was sent, cut; "HTTP 502" or "error" when there is none */
-    uint64_t count;
-};
-
 struct load_result {
-    uint64_t replies;        /* error replies among them */
-    uint64_t errors;         /* error replies */
-    struct text first_error; /* the body of the first, 4 KiB of it at most; the caller frees it */
-    struct load_code codes[LOAD_CODES]; /* of the errors; those behind the last have no count */
-    uint64_t bytes;                     /* of requests and replies */
-    uint64_t unanswered;                /* requests that had no reply two seconds after the end */
-    uint32_t failed;                    /* connections that ended */
-    struct error failure;               /* why the first of them did */
-    double seconds;                     /* from the first request to the last reply */
-    struct histogram *times;            /* nanoseconds; the caller frees it */
+    uint64_t replies; /* error replies among them */
+    struct reply_errors errors;
+    uint64_t bytes;          /* of requests and replies */
+    uint64_t unanswered;     /* requests that had no reply two seconds after the end */
+    uint32_t failed;         /* connections that ended */
+    struct error failure;    /* why the first of them did */
+    double seconds;          /* from the first request to the last reply */
+    struct histogram *times; /* nanoseconds; the caller frees it */
 };
 
 /* Runs the plan; SIGINT ends it early. False when it could not begin, with the reason. */

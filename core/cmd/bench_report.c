@@ -12,7 +12,7 @@
  * more. */
 void bench_first_error(const struct load_result *result, struct text *out)
 {
-    struct bytes body = {text_string(&result->first_error), result->first_error.size};
+    struct bytes body = {text_string(&result->errors.first), result->errors.first.size};
     const struct json_limits limits = {.depth = JSON_DEPTH_MAX, .values = UINT32_MAX};
     struct json_error error;
 
@@ -51,8 +51,8 @@ static void add_first_error(cJSON *report, const struct load_result *result)
 
     bench_first_error(result, &first);
     cJSON_AddItemToObject(report, "first_error",
-                          result->errors > 0 ? cJSON_CreateString(text_string(&first))
-                                             : cJSON_CreateNull());
+                          result->errors.count > 0 ? cJSON_CreateString(text_string(&first))
+                                                   : cJSON_CreateNull());
     text_free(&first);
 }
 
@@ -62,12 +62,12 @@ static void add_codes(cJSON *report, const struct load_result *result)
     cJSON *codes = cJSON_AddObjectToObject(report, "codes");
     struct text name = {0};
 
-    if (result->replies > result->errors)
-        cJSON_AddNumberToObject(codes, "ok", (double)(result->replies - result->errors));
-    for (size_t i = 0; i < LOAD_CODES && result->codes[i].count > 0; i++) {
+    if (result->replies > result->errors.count)
+        cJSON_AddNumberToObject(codes, "ok", (double)(result->replies - result->errors.count));
+    for (size_t i = 0; i < REPLY_CODES && result->errors.codes[i].count > 0; i++) {
         text_clear(&name);
-        text_append_line(&name, bytes_of(result->codes[i].name));
-        cJSON_AddNumberToObject(codes, text_string(&name), (double)result->codes[i].count);
+        text_append_line(&name, bytes_of(result->errors.codes[i].name));
+        cJSON_AddNumberToObject(codes, text_string(&name), (double)result->errors.codes[i].count);
     }
     text_free(&name);
 }
@@ -90,7 +90,7 @@ void bench_print_json(const char *method, const struct load_plan *plan,
         cJSON_AddNullToObject(report, "rate");
     cJSON_AddNumberToObject(report, "seconds", result->seconds);
     cJSON_AddNumberToObject(report, "requests", (double)result->replies);
-    cJSON_AddNumberToObject(report, "errors", (double)result->errors);
+    cJSON_AddNumberToObject(report, "errors", (double)result->errors.count);
     add_first_error(report, result);
     cJSON_AddNumberToObject(report, "unanswered", (double)result->unanswered);
     cJSON_AddNumberToObject(report, "failed_connections", result->failed);
@@ -138,7 +138,7 @@ static void append_summary(struct text *out, const char *method, const struct lo
                     plan->in_flight == 1 ? "" : "s");
     text_printf(out, "  %llu repl%s in %.2f s, %llu of them errors\n",
                 (unsigned long long)result->replies, result->replies == 1 ? "y" : "ies",
-                result->seconds, (unsigned long long)result->errors);
+                result->seconds, (unsigned long long)result->errors.count);
     text_printf(out, "  %.0f requests a second, %.2f MB/s, %.2f us of this client's CPU each\n  ",
                 per_second(result, result->replies), per_second(result, result->bytes) / 1e6,
                 result->replies == 0 ? 0 : cpu_us / (double)result->replies);
@@ -203,16 +203,16 @@ static void append_histogram(struct text *out, const struct histogram *times)
 
 static void append_codes(struct text *out, const struct load_result *result)
 {
-    const uint64_t good = result->replies - result->errors;
+    const uint64_t good = result->replies - result->errors.count;
 
     text_append_string(out, "\nCodes:\n");
     if (good > 0)
         text_printf(out, "  %-24s %12llu\n", "ok", (unsigned long long)good);
-    for (size_t i = 0; i < LOAD_CODES && result->codes[i].count > 0; i++) {
+    for (size_t i = 0; i < REPLY_CODES && result->errors.codes[i].count > 0; i++) {
         struct text name = {0};
-        text_append_line(&name, bytes_of(result->codes[i].name));
+        text_append_line(&name, bytes_of(result->errors.codes[i].name));
         text_printf(out, "  %-24s %12llu\n", text_string(&name),
-                    (unsigned long long)result->codes[i].count);
+                    (unsigned long long)result->errors.codes[i].count);
         text_free(&name);
     }
 }
