@@ -15,27 +15,27 @@ void replies_begin(struct replies *replies, const struct dialect *dialect,
 
 /* ---- Errors ---- */
 
-static bool is_error(const struct replies *replies, const char *body, size_t size)
+static bool is_error(const struct replies *replies, struct bytes body)
 {
     const struct bytes start = replies->error_start;
 
-    return size >= start.size && memcmp(body, start.data, start.size) == 0;
+    return body.size >= start.size && memcmp(body.data, start.data, start.size) == 0;
 }
 
 /* Replies are objects. Servers of other protocols answer with something else, and quickly. */
-static bool is_object(const char *body, size_t size)
+static bool is_object(struct bytes body)
 {
-    return size > 0 && (body[0] == '{' || strchr(" \t\r\n", body[0]) != NULL);
+    return body.size > 0 && (body.data[0] == '{' || strchr(" \t\r\n", body.data[0]) != NULL);
 }
 
 /* Keeps a part of the first error reply. */
-static void keep_error(struct replies *replies, const char *data, size_t size)
+static void keep_error(struct replies *replies, struct bytes part)
 {
     struct text *kept = &replies->errors->first;
 
-    text_append(kept, (struct bytes){data, size < FIRST_ERROR_MAX - kept->size
-                                               ? size
-                                               : FIRST_ERROR_MAX - kept->size});
+    if (part.size > FIRST_ERROR_MAX - kept->size)
+        part.size = FIRST_ERROR_MAX - kept->size;
+    text_append(kept, part);
 }
 
 /* Writes the `code` of an error reply to `name`, as it was sent. `status` is HTTP's, or 0. */
@@ -81,15 +81,19 @@ static void count_code(struct replies *replies, struct bytes body, unsigned stat
         snprintf(codes[i].name, sizeof(codes[i].name), "others");
 }
 
-/* Counts the error reply that begins with `body`. */
-static void count_error(struct replies *replies, const struct reply_part *part, struct bytes body,
-                        unsigned status)
+/* Counts the reply that begins with `body`, if it is an error. `part` is NULL when all of it is
+ * there. False when it is no reply. */
+static bool look(struct replies *replies, const struct reply_part *part, struct bytes body,
+                 unsigned status)
 {
+    if (status < 300 && !is_error(replies, body))
+        return is_object(body);
     count_code(replies, body, status);
-    if (replies->errors->count++ != 0)
-        return;
-    replies->first_of = part;
-    keep_error(replies, body.data, body.size);
+    if (replies->errors->count++ == 0) {
+        replies->first_of = part;
+        keep_error(replies, body);
+    }
+    return true;
 }
 
 /* ---- Replies ---- */
@@ -123,16 +127,14 @@ static size_t take_part(struct replies *replies, struct reply_part *part, struct
     if (!looked && part->have > FRAME_HEADER_SIZE &&
         (part->have == sizeof(part->start) || part->left == 0)) {
         start.size = part->have - FRAME_HEADER_SIZE;
-        if (is_error(replies, start.data, start.size))
-            count_error(replies, part, start, 0);
-        part->odd = !is_object(start.data, start.size);
+        part->odd = !look(replies, part, start, 0);
     }
     size_t rest = input.size - taken;
     if (part->have >= FRAME_HEADER_SIZE) {
         if (rest > part->left)
             rest = (size_t)part->left;
         if (replies->first_of == part)
-            keep_error(replies, input.data + taken, rest);
+            keep_error(replies, (struct bytes){input.data + taken, rest});
         part->left -= rest;
         taken += rest;
         *whole = part->left == 0;
@@ -165,11 +167,7 @@ static bool count_others(struct replies *replies, struct reply_part *part, struc
             break;
         part->progress = (struct frame_progress){0};
         *count += status == FRAME_WHOLE;
-        if (status == FRAME_WHOLE &&
-            (response.status >= 300 || is_error(replies, frame.body.data, frame.body.size))) {
-            count_error(replies, part, frame.body, response.status);
-            replies->first_of = NULL;
-        } else if (status == FRAME_WHOLE && !is_object(frame.body.data, frame.body.size)) {
+        if (status == FRAME_WHOLE && !look(replies, NULL, frame.body, response.status)) {
             status = FRAME_REFUSED;
             break;
         }
@@ -191,20 +189,12 @@ static bool count_frames(struct replies *replies, struct reply_part *part, struc
 {
     while (input.size > 0) {
         bool whole = false;
+        struct frame frame;
         size_t taken;
-        uint64_t size = input.size >= FRAME_HEADER_SIZE
-                            ? (uint64_t)size_of(input.data) + FRAME_HEADER_SIZE
-                            : UINT64_MAX;
-        if (part->have == 0 && size <= input.size) {
+        if (part->have == 0 && frame_next(input, UINT32_MAX, &frame) == FRAME_WHOLE) {
             whole = true;
-            taken = (size_t)size;
-            struct bytes body = {input.data + FRAME_HEADER_SIZE, taken - FRAME_HEADER_SIZE};
-            if (is_error(replies, body.data, body.size)) {
-                count_error(replies, part, body, 0);
-                replies->first_of = NULL;
-            } else if (!is_object(body.data, body.size)) {
-                part->odd = true;
-            }
+            taken = (size_t)frame.size;
+            part->odd |= !look(replies, NULL, frame.body, 0);
         } else {
             taken = take_part(replies, part, input, &whole);
         }
