@@ -31,9 +31,9 @@ PILLION_EXPORT uint64_t pillion_service_version(pillion_service *service)
     return on_loop(__func__) ? service_version(service) : 0;
 }
 
-PILLION_EXPORT void pillion_service_each(pillion_service *service, const char *method,
-                                         bool (*each)(const pillion_server *server, void *data),
-                                         void *data)
+PILLION_EXPORT void
+pillion_service_each(pillion_service *service, const char *method,
+                     bool (*each)(const pillion_service_server *server, void *data), void *data)
 {
     if (!on_loop(__func__))
         return;

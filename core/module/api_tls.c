@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "module/api_loop.h"
+#include "module/hook_error.h"
 #include "rpc/callback.h"
 #include "rpc/note.h"
 #include "tls/pump.h"
@@ -16,29 +17,50 @@ struct pillion_tls {
     pillion_instance *self;
     const struct tls_table *tls;
     struct tls_context *context;
-    const char *name; /* or NULL */
+    char *name; /* or NULL */
     uint64_t handshake_ns;
 };
 
+#define HANDSHAKE_MS 10000u /* as the directive has it */
+#define NAME_SIZE    255u   /* of a host, and of a protocol (RFC 6066, RFC 7301) */
+
 static pillion_tls *all; /* they last as long as the process */
+
+static bool given(const pillion_file *file)
+{
+    return file->path != NULL || file->data != NULL;
+}
 
 static struct tls_pem pem_of(const pillion_file *file)
 {
-    return (struct tls_pem){.name = file->path, .data = file->data, .size = file->size};
+    const char *name = file->path == NULL && given(file) ? "memory" : file->path;
+
+    return (struct tls_pem){.name = name, .data = file->data, .size = file->size};
+}
+
+/* An empty name would be anybody's: OpenSSL compares nothing with it. */
+static bool is_name(const char *name)
+{
+    return name[0] != '\0' && strlen(name) <= NAME_SIZE;
 }
 
 /* 0, or as pillion_error. */
-static int settings_check(const pillion_tls_settings *settings, pillion_error_text *error)
+static int settings_check(const pillion_tls_settings *settings, const char *protocol,
+                          pillion_error_text *error)
 {
-    if (settings->certificate.path != NULL && settings->key.path == NULL)
+    if (given(&settings->certificate) && !given(&settings->key))
         return pillion_error_at(error, "ssl_certificate", "it needs ssl_certificate_key");
-    if (settings->key.path != NULL && settings->certificate.path == NULL)
+    if (given(&settings->key) && !given(&settings->certificate))
         return pillion_error_at(error, "ssl_certificate_key", "it needs ssl_certificate");
-    if (settings->trusted.path != NULL && !settings->verify)
+    if (given(&settings->trusted) && settings->unverified != 0)
         return pillion_error_at(error, "ssl_trusted_certificate",
                                 "`ssl_verify off` looks at no certificate");
-    if (settings->name != NULL && settings->name[0] == '\0')
-        return pillion_error_at(error, "ssl_name", "it takes a name, not \"\"");
+    if (settings->name != NULL && !is_name(settings->name))
+        return pillion_error_at(error, "ssl_name", "it takes a name of 1 to %u bytes, not \"%s\"",
+                                NAME_SIZE, settings->name);
+    if (protocol != NULL && !is_name(protocol))
+        return pillion_error_at(error, "ssl", "a protocol has 1 to %u bytes, not \"%s\"", NAME_SIZE,
+                                protocol);
     return 0;
 }
 
@@ -46,15 +68,21 @@ PILLION_EXPORT pillion_tls *pillion_tls_open(pillion_instance *self,
                                              const pillion_tls_settings *settings, size_t size,
                                              const char *protocol, pillion_error_text *error)
 {
+    pillion_error_text unasked;
     pillion_tls_settings own = {0};
     const char *const alpn[] = {protocol, NULL};
     struct error why;
     char text[512] = "out of memory";
 
-    if (!on_loop(__func__))
+    if (error == NULL)
+        error = &unasked;
+    if (!on_loop(__func__)) {
+        pillion_error(error, "TLS may be opened on the worker's loop alone");
         return NULL;
-    memcpy(&own, settings, size < sizeof(own) ? size : sizeof(own));
-    if (settings_check(&own, error) != 0)
+    }
+    if (settings != NULL)
+        memcpy(&own, settings, size < sizeof(own) ? size : sizeof(own));
+    if (settings_check(&own, protocol, error) != 0)
         return NULL;
     const struct tls_table *tls = tls_load(&why);
     if (tls == NULL) {
@@ -66,7 +94,7 @@ PILLION_EXPORT pillion_tls *pillion_tls_open(pillion_instance *self,
         .alpn = alpn,
         .certificate = pem_of(&own.certificate),
         .key = pem_of(&own.key),
-        .unverified = !own.verify,
+        .unverified = own.unverified != 0,
     };
     struct tls_context *context = tls->call(&client, text, sizeof(text));
     if (context == NULL) {
@@ -74,12 +102,14 @@ PILLION_EXPORT pillion_tls *pillion_tls_open(pillion_instance *self,
         return NULL;
     }
     pillion_tls *made = must_zalloc(sizeof(*made));
-    *made = (pillion_tls){.next = all,
-                          .self = self,
-                          .tls = tls,
-                          .context = context,
-                          .name = own.name,
-                          .handshake_ns = own.handshake_timeout_ms * NS_PER_MS};
+    *made = (pillion_tls){
+        .next = all,
+        .self = self,
+        .tls = tls,
+        .context = context,
+        .name = own.name == NULL ? NULL : must_strdup(own.name),
+        .handshake_ns =
+            (own.handshake_timeout_ms == 0 ? HANDSHAKE_MS : own.handshake_timeout_ms) * NS_PER_MS};
     return all = made;
 }
 
@@ -92,8 +122,14 @@ pillion_tls_connect(pillion_tls *tls, int fd, const char *name, int *plain,
     errno = EINVAL;
     if (!on_loop(__func__) || loop == NULL)
         return 0;
-    if (tls == NULL || told == NULL || (name == NULL && tls->name == NULL)) {
-        note_misuse(__func__, "without settings, a name or a function to call");
+    if (tls == NULL || plain == NULL || told == NULL) {
+        note_misuse(__func__, "without settings, a place for a descriptor or a function to call");
+        return 0;
+    }
+    if (tls->name != NULL)
+        name = tls->name;
+    if (name == NULL || !is_name(name)) {
+        note_misuse(__func__, "without a name of 1 to 255 bytes");
         return 0;
     }
     if (fd < 0 || loop_owns(loop, fd)) {
@@ -108,7 +144,7 @@ pillion_tls_connect(pillion_tls *tls, int fd, const char *name, int *plain,
         .loop = loop,
         .tls = tls->tls,
         .context = tls->context,
-        .name = tls->name != NULL ? tls->name : name,
+        .name = name,
         .handshake_ns = tls->handshake_ns,
         .told = callback_tell,
         .over = callback_cancel,

@@ -136,7 +136,7 @@ static uint64_t age_of(const struct directory_instance *instance, uint64_t now_m
 }
 
 void service_each(pillion_service *service, const char *method,
-                  bool (*each)(const pillion_server *server, void *data), void *data)
+                  bool (*each)(const pillion_service_server *server, void *data), void *data)
 {
     if (service == NULL)
         return;
@@ -150,10 +150,10 @@ void service_each(pillion_service *service, const char *method,
         const struct directory_instance *instance = &copy->instances[i];
         if (!offers(copy, instance, &last))
             continue;
-        const pillion_server server = {.size = sizeof(server),
-                                       .address = instance->address,
-                                       .weight = instance->weight,
-                                       .age_ms = age_of(instance, now_ms)};
+        const pillion_service_server server = {.size = sizeof(server),
+                                               .address = instance->address,
+                                               .weight = instance->weight,
+                                               .age_ms = age_of(instance, now_ms)};
         if (!each(&server, data))
             break;
     }

@@ -32,6 +32,6 @@ pillion_service *service_open(pillion_instance *self, const char *name,
 /* What pillion_service_version and pillion_service_each do. */
 uint64_t service_version(pillion_service *service);
 void service_each(pillion_service *service, const char *method,
-                  bool (*each)(const pillion_server *server, void *data), void *data);
+                  bool (*each)(const pillion_service_server *server, void *data), void *data);
 
 #endif

@@ -51,7 +51,7 @@ static void found_add(struct found *found, const char *address, uint32_t weight,
 }
 
 /* An address that is none is passed over: one bad entry of a registry costs nobody else. */
-static bool found_server(const pillion_server *server, void *data)
+static bool found_server(const pillion_service_server *server, void *data)
 {
     const struct look *look = data;
     struct found *found = look->found;
@@ -66,7 +66,7 @@ static bool found_server(const pillion_server *server, void *data)
 
 /* ---- The part of a worker ---- */
 
-static bool place_server(const pillion_server *server, void *data)
+static bool place_server(const pillion_service_server *server, void *data)
 {
     struct places *places = data;
     pillion_instance *self = places->proxy->self;
@@ -92,7 +92,7 @@ static int by_place(const void *a, const void *b)
 }
 
 static void each_server(const struct group *group,
-                        bool (*each)(const pillion_server *server, void *data), void *data)
+                        bool (*each)(const pillion_service_server *server, void *data), void *data)
 {
     for (size_t i = 0; i < group->source_count; i++)
         pillion_service_each(group->sources[i].service, group->method, each, data);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* ---- 1.0: directives, methods, hooks ---- */
@@ -16,6 +17,10 @@ struct config {
     int word;
     pillion_list list;
     const char *path;
+#if PILLION_ABI_MINOR >= 6
+    pillion_file file;
+    pillion_tls_settings ssl;
+#endif
 };
 
 static const char *const words[] = {"one", "two", NULL};
@@ -53,6 +58,10 @@ static const pillion_directive directives[] = {
      .required = true},
     {.name = "list", .type = PILLION_LIST, .offset = offsetof(struct config, list)},
     {.name = "path", .type = PILLION_PATH, .offset = offsetof(struct config, path)},
+#if PILLION_ABI_MINOR >= 6
+    {.name = "file", .type = PILLION_FILE, .offset = offsetof(struct config, file)},
+    PILLION_TLS_DIRECTIVES(struct config, ssl),
+#endif
     {0},
 };
 
@@ -101,6 +110,7 @@ static int check(pillion_instance *self, pillion_error_text *error)
 #if PILLION_ABI_MINOR >= 6
 static pillion_service *service;
 static bool missed;
+static pillion_tls *tls;
 static void changed(pillion_instance *self, void *data);
 #endif
 
@@ -109,6 +119,10 @@ static int start(pillion_instance *self, pillion_error_text *error)
 #if PILLION_ABI_MINOR >= 6
     service = pillion_service_open(self, "registry:/every", changed, NULL, error);
     missed = service == NULL; /* no `registry` is configured */
+    const struct config *config = pillion_config(self);
+    tls = pillion_tls_open(self, &config->ssl, sizeof(config->ssl), "every/1", error);
+    if (tls == NULL)
+        return -1;
 #endif
     (void)error;
     pillion_set_state(self, "state");
@@ -636,7 +650,7 @@ static void written(pillion_request *req)
 }
 #endif
 
-/* ---- 1.6: services ---- */
+/* ---- 1.6: services, files, TLS ---- */
 
 #if PILLION_ABI_MINOR >= 6
 static void changed(pillion_instance *self, void *data)
@@ -645,7 +659,7 @@ static void changed(pillion_instance *self, void *data)
     (void)data;
 }
 
-static bool none(const pillion_server *server, void *data)
+static bool none(const pillion_service_server *server, void *data)
 {
     *(int *)data += server->weight > 0;
     return true;
@@ -663,6 +677,53 @@ static void services(pillion_request *req)
     pillion_put_integer(req, NULL, (int64_t)pillion_service_version(service));
     pillion_put_integer(req, NULL, count);
     pillion_end(req);
+}
+
+struct secret {
+    pillion_token token;
+    int plain, server;
+};
+
+static void secret_ended(void *data)
+{
+    struct secret *secret = data;
+
+    close(secret->plain);
+    close(secret->server);
+}
+
+static void secret_told(pillion_instance *self, const char *why, void *data)
+{
+    const struct config *config = pillion_config(self);
+    pillion_request *req = pillion_resume(((struct secret *)data)->token);
+
+    if (req == NULL)
+        return;
+    pillion_begin_array(req, "secret");
+    pillion_put_text(req, NULL, (pillion_bytes){config->file.data, config->file.size});
+    pillion_put_flag(req, NULL, config->ssl.on);
+    pillion_put_integer(req, NULL, config->ssl.unverified);
+    pillion_put_integer(req, NULL, (int64_t)config->ssl.handshake_timeout_ms);
+    pillion_put_flag(req, NULL, config->ssl.key.path == NULL);
+    pillion_put_string(req, NULL, why);
+    pillion_end(req);
+}
+
+/* With a server that says nothing. */
+static void secret(pillion_request *req)
+{
+    struct secret *secret = pillion_alloc(req, sizeof(*secret));
+    int ends[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
+        abort();
+    shutdown(ends[1], SHUT_WR);
+    secret->server = ends[1];
+    pillion_handle handle =
+        pillion_tls_connect(tls, ends[0], "every", &secret->plain, secret_told, secret);
+    if (handle == 0 || !pillion_on_end(req, secret_ended, secret) || !pillion_end_with(req, handle))
+        abort();
+    secret->token = pillion_defer(req, 10000);
 }
 #endif
 
@@ -718,6 +779,7 @@ static const pillion_method methods[] = {
 #endif
 #if PILLION_ABI_MINOR >= 6
     {.name = "services", .handler = services},
+    {.name = "secret", .handler = secret},
 #endif
     {0},
 };

@@ -320,6 +320,9 @@ static const struct {
     {5, "{\"in\":\"in_parts\"}",
      "\"result\":[{\"number\":9},{\"part\":{\"number\":0},\"parts\":[]}]}"},
     {6, "{\"in\":\"services\"}", "{\"out\":\"services\",\"result\":[true,false,true,0,0]}"},
+    {6, "{\"in\":\"secret\"}",
+     "{\"out\":\"secret\",\"result\":[\"a secret\",false,0,10000,true,"
+     "\"TLS: it closed the connection in the handshake\"]}"},
     {5, "{\"in\":\"belongs\"}", "{\"out\":\"belongs\",\"result\":\"its own\"}"},
     {5, "{\"in\":\"calls\",\"params\":\"abc\"}", "{\"out\":\"called\",\"result\":3}"},
     {5, "{\"in\":\"each\"}", "{\"out\":\"each\",\"result\":5}"},
@@ -353,11 +356,13 @@ START_TEST(modules_of_every_header_that_there_was_load)
         const char *file = keep_printf("modules/abi-1.%u.so", minor);
         if (access(server_path(server, file), F_OK) != 0)
             break;
+        file_write(server_path(server, "secret"), "a secret", 8);
         server_conf(
             server,
             keep_printf("%s load_module %s { flag on; integer 7; size 2k; time 3s;"
-                        "    word two; list x y; path here; }",
-                        minor >= 2 ? "zone every 64k;" : "", file),
+                        "    word two; list x y; path here; %s }",
+                        minor >= 2 ? "zone every 64k;" : "", file,
+                        minor >= 6 ? "file secret;" : ""),
             keep_printf("method settings; method answer; method server; %s %s %s %s %s %s",
                         minor >= 1 ? "filter every { mark here; }" : "",
                         minor >= 2 ? "method later; method pool; method zone;"
@@ -370,7 +375,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                                      "method run; method calls; method each; method written;"
                                      "method visits; method whole; method in_parts;"
                                    : "",
-                        minor >= 6 ? "method services;" : ""));
+                        minor >= 6 ? "method services; method secret;" : ""));
         server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {

@@ -587,6 +587,49 @@ START_TEST(a_module_whose_client_goes_ends_the_handshake)
 }
 END_TEST
 
+static const char *ask_talk(int client, int port, const char *name)
+{
+    return client_ask(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
+                                          "\"\",\"name\":\"%s\"}}",
+                                          port, name));
+}
+
+/* OpenSSL would take any certificate for the name "". */
+START_TEST(a_connection_has_a_name)
+{
+    struct behind there = behind("DNS:shop.test");
+    struct server *server = server_new();
+    char long_name[257] = "";
+
+    server_conf(server,
+                keep_printf("load_module modules/talk.so { %s }", trusts(&there, "authority")),
+                "method talk;");
+    server_start(server);
+    int client = client_connect(server);
+    expect_part(ask_talk(client, there.port, "shop.test"), "\"said\"");
+    expect_part(ask_talk(client, there.port, "other.test"), "TLS: its certificate is not for");
+    expect_part(ask_talk(client, there.port, ""), "Invalid argument");
+    memset(long_name, 'a', 256);
+    expect_part(ask_talk(client, there.port, long_name), "Invalid argument");
+    expect_part(server_log(server), "without a name of 1 to 255 bytes");
+    close(client);
+}
+END_TEST
+
+/* What a module forgets to set does not make it trust anybody. */
+START_TEST(settings_of_zeros_verify)
+{
+    struct behind there = behind("IP:127.0.0.1");
+    struct server *server = server_new();
+
+    server_conf(server, "load_module modules/talk.so { bare on; }", "method talk;");
+    server_start(server);
+    int client = client_connect(server);
+    expect_part(ask_talk(client, there.port, "127.0.0.1"), "TLS: its certificate is not trusted");
+    close(client);
+}
+END_TEST
+
 /* ---- Servers of OpenSSL ---- */
 
 /* `openssl s_server`, which writes to the file "got" all that it is sent. */
@@ -652,4 +695,5 @@ E2E_MAIN("tls_out", a_server_behind_is_asked_over_tls,
          a_service_of_https_is_asked_with_a_certificate,
          a_module_that_has_finished_sending_gets_what_comes,
          what_a_module_leaves_behind_is_still_sent, a_module_hears_of_what_breaks_later,
-         a_module_whose_client_goes_ends_the_handshake, a_server_of_openssl_gets_the_frames)
+         a_module_whose_client_goes_ends_the_handshake, a_connection_has_a_name,
+         settings_of_zeros_verify, a_server_of_openssl_gets_the_frames)

@@ -60,7 +60,7 @@ static const pillion_param rows[] = {
     {0},
 };
 
-static bool put(const pillion_server *server, void *data)
+static bool put(const pillion_service_server *server, void *data)
 {
     pillion_request *req = data;
     char text[256];

@@ -10,11 +10,12 @@
 
 struct config {
     pillion_tls_settings ssl;
+    bool bare; /* settings of zeros instead */
 };
 
 struct ask {
     int64_t port;
-    const char *text;
+    const char *text, *name;
     bool leave;
 };
 
@@ -30,12 +31,14 @@ struct talk {
 
 static const pillion_directive directives[] = {
     PILLION_TLS_DIRECTIVES(struct config, ssl),
+    {.name = "bare", .type = PILLION_FLAG, .offset = offsetof(struct config, bare)},
     {0},
 };
 
 static const pillion_param params[] = {
     PILLION_PARAM(struct ask, port, PILLION_INTEGER, .required = true),
     PILLION_PARAM(struct ask, text, PILLION_STRING, .required = true),
+    PILLION_PARAM(struct ask, name, PILLION_STRING, .fallback = "\"127.0.0.1\""),
     PILLION_PARAM(struct ask, leave, PILLION_FLAG, .fallback = "false"),
     {0},
 };
@@ -103,19 +106,22 @@ static void talk(pillion_request *req)
 
     *made = (struct talk){.fd = -1, .leave = ask->leave, .text = ask->text};
     connect(fd, (struct sockaddr *)&to, sizeof(to));
-    made->tls = pillion_tls_connect(pillion_state(pillion_self(req)), fd, "127.0.0.1", &made->fd,
-                                    told, made);
+    made->tls =
+        pillion_tls_connect(pillion_state(pillion_self(req)), fd, ask->name, &made->fd, told, made);
     pillion_on_end(req, ended, made);
-    if (made->tls == 0)
+    if (made->tls == 0) {
         pillion_fail(req, "broken", "%s", strerror(errno));
-    else
-        made->token = pillion_defer(req, 0);
+        close(fd);
+        return;
+    }
+    made->token = pillion_defer(req, 0);
 }
 
 static int start(pillion_instance *self, pillion_error_text *error)
 {
     const struct config *config = pillion_config(self);
-    pillion_tls *tls = pillion_tls_open(self, &config->ssl, sizeof(config->ssl), NULL, error);
+    const pillion_tls_settings zeros = {0}, *ssl = config->bare ? &zeros : &config->ssl;
+    pillion_tls *tls = pillion_tls_open(self, ssl, sizeof(*ssl), NULL, error);
 
     pillion_set_state(self, tls);
     return tls == NULL ? -1 : 0;

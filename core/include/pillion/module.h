@@ -111,10 +111,10 @@ typedef enum {
     PILLION_FILE = 14 /* pillion_file: a path made absolute with the server's prefix */
 } pillion_type;
 
-/* What a file holds, with a NUL behind it. Valid for the process's life. Since 1.6. */
+/* What a file holds. Valid for the process's life. Since 1.6. */
 typedef struct {
     const char *path; /* NULL: the directive was not given */
-    const char *data;
+    const char *data; /* with a NUL behind it, which is not counted */
     size_t size;
 } pillion_file;
 
@@ -787,7 +787,8 @@ bool pillion_post(pillion_instance *self, void (*callback)(pillion_instance *sel
 
 /* ---- Timers and descriptors; since 1.2 ---- */
 
-/* Names a timer, or the watch of a descriptor: a number, as tokens are. 0 is none. */
+/* Names a timer, the watch of a descriptor or a connection of TLS: a number, as tokens are. 0 is
+ * none. */
 typedef uint64_t pillion_handle;
 
 /* Calls `callback` after `after_ms`, and then every `every_ms` (0: never again). A timer of 0 ms
@@ -822,10 +823,11 @@ pillion_handle pillion_watch(pillion_instance *self, int fd, unsigned events,
 /* Other events from now on. Returns false when the handle leads nowhere any more. */
 bool pillion_watch_change(pillion_handle handle, unsigned events);
 
-/* Ends a timer or a watch. Nothing happens when it is over already. */
+/* Ends a timer or a watch, or what pillion_tls_connect tells. Nothing happens when it is over
+ * already. */
 void pillion_cancel(pillion_handle handle);
 
-/* The timer or watch belongs to the request, and ends when that is over, as pillion_on_end tells
+/* The handle belongs to the request, and is cancelled when that is over, as pillion_on_end tells
  * it: so its `data` may be what pillion_alloc gave. False without memory, or when `handle` is 0.
  * Since 1.5. */
 bool pillion_end_with(pillion_request *req, pillion_handle handle);
@@ -940,22 +942,24 @@ void pillion_zone_each(pillion_zone *zone,
  * the server's own finds them, and goes on with the last that it knew when the registry is away. */
 typedef struct pillion_service pillion_service;
 
-/* One of those servers. Its strings stay valid until the callback that shows it returns. */
-typedef struct pillion_server {
-    size_t size;         /* of this structure */
+/* One of those servers. It is there, strings included, until the callback that shows it returns. */
+typedef struct pillion_service_server {
+    size_t size;         /* of this structure, as the server has it: later ones append to it */
     const char *address; /* 10.0.0.1:8080, [::1]:8080 or unix:PATH */
     uint32_t weight;     /* 1 to 1000; 100 is usual */
-    uint64_t age_ms;     /* since it was seen first; UINT64_MAX: it was among the first answer */
-} pillion_server;
+    uint64_t age_ms;     /* since it was seen first; UINT64_MAX: it was in the first answer */
+} pillion_service_server;
 
 /* True for a text that names a service. */
 bool pillion_service_is(const char *name);
 
-/* Has a service looked for from now on, and `changed` called on the worker's loop soon after its
- * servers have changed, for the first time when they are known. In `start`, of the module or of a
- * method; in `check` it only looks at the name. NULL with the reason in `error`: it is no name of a
- * service, or there is no `registry` in the configuration. Valid for the process's life. No servers
- * are found where no module of the process needs the network (PILLION_NEEDS_NETWORK). */
+/* Has a service looked for from now on, and `changed` (NULL: nothing) called on the worker's loop
+ * soon after its servers have changed, for the first time when they are known. In `start`, of the
+ * module, of a method or of a filter; in `check` it only looks at the name. NULL with the reason in
+ * `error` (NULL: nobody asks): it is no name of a service, or there is no `registry` in the
+ * configuration. Valid for the process's life, and so has `data` to be; `name` is copied. A name
+ * that is opened twice is two services, of which each has its own `changed`. No servers are found
+ * where no module of the process needs the network (PILLION_NEEDS_NETWORK). */
 pillion_service *pillion_service_open(pillion_instance *self, const char *name,
                                       void (*changed)(pillion_instance *self, void *data),
                                       void *data, pillion_error_text *error);
@@ -964,24 +968,30 @@ pillion_service *pillion_service_open(pillion_instance *self, const char *name,
  * while nobody knows whether there are any: requests may wait for `changed` then. 0 of NULL. */
 uint64_t pillion_service_version(pillion_service *service);
 
-/* Calls `each` for every server that offers `method` (NULL: for all) until it returns false. It
- * copies what has changed since the last call, and costs as much as there are servers: call it when
- * the version is another one. */
+/* Calls `each` for every server that offers `method` (NULL: for all) until it returns false. Of a
+ * service that is NULL, or of which nothing is known, there are none. It copies what has changed
+ * since the last call, and costs as much as there are servers: call it when the version is another
+ * one. */
 void pillion_service_each(pillion_service *service, const char *method,
-                          bool (*each)(const pillion_server *server, void *data), void *data);
+                          bool (*each)(const pillion_service_server *server, void *data),
+                          void *data);
 
 /* ---- TLS to servers; since 1.6 ---- */
 
 /* How TLS is spoken with servers behind: a member of a configuration structure, which the rows of
- * PILLION_TLS_DIRECTIVES fill. */
+ * PILLION_TLS_DIRECTIVES fill. Of a structure that a module fills by itself, zeros are what the
+ * directives have for their defaults. */
 typedef struct pillion_tls_settings {
-    bool on;
-    bool verify;                   /* the server's certificate has to be valid, and its own */
+    bool on;                       /* for the module: pillion_tls_open does not look at it */
+    int unverified;                /* 1: servers may have any certificate, which is for tests */
     const char *name;              /* whose it has to be; NULL: pillion_tls_connect says */
     pillion_file trusted;          /* PEM: who may have signed it; none: the system's authorities */
     pillion_file certificate, key; /* PEM: the module's own, where servers want one */
-    uint64_t handshake_timeout_ms;
+    uint64_t handshake_timeout_ms; /* connecting included; 0: ten seconds */
 } pillion_tls_settings;
+
+/* The words of `ssl_verify`. */
+__attribute__((unused)) static const char *const pillion_tls_verify_words[] = {"on", "off", NULL};
 
 /* Rows for a table of directives, without a comma behind: `ssl on;` and what belongs to it.
  * `member` is the pillion_tls_settings of the structure `structure`. */
@@ -992,9 +1002,10 @@ typedef struct pillion_tls_settings {
      .fallback = "off",                                                                           \
      .summary = "Speaks TLS with the servers behind."},                                           \
         {.name = "ssl_verify",                                                                    \
-         .type = PILLION_FLAG,                                                                    \
-         .offset = offsetof(structure, member.verify),                                            \
+         .type = PILLION_ENUM,                                                                    \
+         .offset = offsetof(structure, member.unverified),                                        \
          .fallback = "on",                                                                        \
+         .words = pillion_tls_verify_words,                                                       \
          .summary = "Whether their certificates have to be valid, signed by a trusted authority " \
                     "and for their name; `off` is for tests alone."},                             \
         {.name = "ssl_name",                                                                      \
@@ -1026,29 +1037,35 @@ typedef struct pillion_tls_settings {
 typedef struct pillion_tls pillion_tls;
 
 /* Reads certificates and keys, and loads OpenSSL, which the module does not need by itself. In
- * `check` and in `start`. `size` is that of the settings, sizeof(pillion_tls_settings). `protocol`
- * is what is offered by ALPN (RFC 7301), or NULL. NULL with the reason in `error`. Valid for the
- * process's life. */
+ * `check` and in `start`. `size` is that of the settings, sizeof(pillion_tls_settings); they are
+ * copied. `protocol` is what is offered by ALPN (RFC 7301), 1 to 255 bytes, or NULL; whether a
+ * server has taken it up is not told. NULL with the reason in `error` (NULL: nobody asks). Valid
+ * for the process's life. */
 pillion_tls *pillion_tls_open(pillion_instance *self, const pillion_tls_settings *settings,
                               size_t size, const char *protocol, pillion_error_text *error);
 
 /* Begins TLS over `fd`, a stream socket that is connected or about to be, and writes a descriptor
- * to
- * `*plain`: a non-blocking stream socket (one end of a pair), over which the module speaks with the
- * server in plain bytes. `fd` is the server's from then on. The module closes `*plain` like any
- * descriptor, at any time; what it has written is still sent. `name` is the host's, by which the
- * server is asked and verified unless the settings have another.
+ * to `*plain`: a non-blocking stream socket, close-on-exec (one end of a pair), over which the
+ * module speaks with the server in plain bytes. `fd` is the server's from then on, and no watch of
+ * the module's is on it any more. The module closes `*plain` like any descriptor, at any time: what
+ * it has written since the handshake was done is still sent, and a handshake that is not done is
+ * given up. A connection has three descriptors. `name` is the host's, a name or an address without
+ * a port, by which the server is asked and verified unless the settings have another; it is copied.
  *
- * `told` is called with NULL when the handshake is done: nothing that is written before is sent
- * before, and nothing may be written that the server must not get unverified. It is called with the
- * reason, a sentence without a full stop, when the handshake fails or TLS breaks later; then
- * `*plain` ends, too. A reason that begins with "TLS: " is TLS's, and not the network's: it may
- * have names in it, of certificates and files, that are the log's and not the client's. Where the
- * server ends the connection in order, `*plain` only ends. The handle is for pillion_cancel: `told`
- * is not called any more then, and the connection goes on.
+ * `told` is called, and never before this returns, with NULL when the handshake is done: nothing
+ * that is written before is sent before, and nothing may be written that the server must not get
+ * unverified. It is called with the reason, a sentence without a full stop, which lasts until it
+ * returns, when the handshake fails or TLS breaks later; then `*plain` ends, too, and is the
+ * module's to close. A reason that begins with "TLS: " is TLS's, and others are the
+ * network's: it may have names in it, of certificates and files, that are the log's and not the
+ * client's. Where the server ends the connection in order, `*plain` only ends.
  *
- * 0 with errno set when it cannot begin; then `fd` is the module's still. On the loop, once it
- * runs. */
+ * The handle is for pillion_cancel, before what `data` leads to ends: `told` is not called any more
+ * then, and the connection goes on. pillion_end_with does so at a request's end. It leads nowhere
+ * when the connection is over.
+ *
+ * 0 with errno set when it cannot begin; then `fd` is the module's still, and `*plain` is not
+ * written to: EINVAL in `check`, where no loop is, and without a name, `plain` or `told`. */
 pillion_handle
 pillion_tls_connect(pillion_tls *tls, int fd, const char *name, int *plain,
                     void (*told)(pillion_instance *self, const char *why, void *data), void *data);
