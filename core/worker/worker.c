@@ -9,13 +9,9 @@
 #include "base/clock.h"
 #include "base/descriptor.h"
 #include "base/log.h"
-#include "base/memory.h"
 #include "base/shared_lock.h"
 #include "module/api.h"
-#include "module/fd_guard.h"
 #include "module/hooks.h"
-#include "net/acceptor.h"
-#include "net/handoff.h"
 #include "process/channel.h"
 #include "process/heirs.h"
 #include "process/title.h"
@@ -27,9 +23,11 @@
 #include "rpc/offload.h"
 #include "rpc/slow.h"
 #include "vault/vault_bank.h"
+#include "worker/accept.h"
 #include "worker/adopt.h"
 #include "worker/complete.h"
 #include "worker/files.h"
+#include "worker/inherited.h"
 #include "worker/lead.h"
 #include "worker/leave.h"
 #include "worker/wear.h"
@@ -43,6 +41,7 @@ static struct {
     struct watch master;
     struct conns conns;
     struct dispatcher dispatcher;
+    struct acceptance acceptance;
     struct acceptor acceptor;
     struct vault_bank bank;
     struct adoption adoption;
@@ -114,52 +113,6 @@ static void connection_closed(struct conns *conns, struct conn *conn)
     vault_bank_drop(&worker.bank, conn);
     if (worker.acceptor.paused)
         acceptor_room(&worker.acceptor);
-}
-
-static void connections_accepted(void *context, struct conn **batch, uint32_t count)
-{
-    (void)context;
-    vault_bank_hold(&worker.bank, batch, count);
-    update_open();
-}
-
-/* Accepts only as many connections as the vaults take: a connection that waits for a vault would
- * end with this worker, one in the listening socket's queue would not. */
-static uint32_t room_in_vaults(void *context, bool *soon)
-{
-    uint32_t room = vault_bank_room(&worker.bank, soon);
-
-    (void)context;
-    /* The vaults also seem to be busy when poll(2) fails, because the limit on open files was
-     * lowered. */
-    if (room == 0 && *soon && files_restored())
-        room = vault_bank_room(&worker.bank, soon);
-    return room;
-}
-
-/* The average number of open connections of this generation's workers. */
-static uint32_t average_open(void *context)
-{
-    const struct board *board = context;
-    uint64_t generation = worker.started.start->generation->number;
-    uint32_t most = (uint32_t)worker.started.start->generation->settings->worker_connections;
-    uint64_t sum = 0;
-    uint32_t workers = 0;
-
-    if (worker.started.start->generation->slots == 1)
-        return UINT32_MAX / 2;
-    for (uint32_t i = 0; i < board->row_high; i++) {
-        const struct board_head *head = &board->heads[i];
-        if (atomic_load_explicit(&head->state, memory_order_relaxed) != ROW_SERVING ||
-            atomic_load_explicit(&head->generation, memory_order_relaxed) != generation)
-            continue;
-        uint32_t open = &board->rows[i] == worker.started.start->row
-                            ? worker.conns.open
-                            : atomic_load_explicit(&board->rows[i].open, memory_order_relaxed);
-        sum += open < most ? open : most; /* another worker's count may be wrong */
-        workers++;
-    }
-    return workers < 2 ? UINT32_MAX / 2 : (uint32_t)(sum / workers);
 }
 
 /* Answers resumed requests, runs the requests that waited for them, and sends the replies. */
@@ -397,53 +350,6 @@ static void master_ready(struct watch *watch, uint32_t events)
 
 /* ---- The whole ---- */
 
-static void prepare_acceptor(const struct worker_start *start)
-{
-    const struct generation *generation = start->generation;
-    struct acceptor *acceptor = &worker.acceptor;
-    uint32_t count = 0;
-
-    for (size_t i = 0; i < generation->listener_count; i++)
-        count += generation->listeners[i].count;
-    *acceptor = (struct acceptor){
-        .conns = &worker.conns,
-        .sockets = must_zalloc(count * sizeof(*acceptor->sockets)),
-        .average = average_open,
-        .room = room_in_vaults,
-        .more_files = files_restored,
-        .accepted = connections_accepted,
-        .context = start->board,
-        .paused = true,
-        .stopped = true,
-    };
-    for (size_t i = 0; i < generation->listener_count; i++) {
-        const struct generation_listener *heard = &generation->listeners[i];
-        const struct listener *listener = heard->listener;
-        const struct rpc_server *server = &worker.started.servers[heard->server->index];
-        if (heard->ssl) {
-            acceptor->sockets[acceptor->count++] =
-                (struct accept_socket){.fd = listener->handoff[HANDOFF_OUT],
-                                       .listener = listener->id,
-                                       .protocol = heard->protocol,
-                                       .policy = &server->before,
-                                       .handed = true};
-            continue;
-        }
-        for (uint32_t n = 0; n < heard->count; n++) {
-            /* Under reuseport each slot has its own sockets. Sockets of slots that are no more go
-             * to the remaining slots, because connections in their queues must be served too. */
-            if (heard->reuseport && n % generation->slots != start->slot)
-                continue;
-            acceptor->sockets[acceptor->count++] = (struct accept_socket){
-                .fd = listener->fds[n],
-                .listener = listener->id,
-                .protocol = heard->protocol,
-                .policy = heard->proxied ? &server->before : &server->policy,
-            };
-        }
-    }
-}
-
 /* True for the pid of a worker of this server: a pid in a shared lock counts only if it is one. */
 static bool is_worker(int32_t pid)
 {
@@ -502,6 +408,12 @@ static void prepare(const struct worker_start *start)
     worker.bank.changed = vaults_changed;
     if (!vault_bank_init(&worker.bank, capacity->vaults, capacity->share, &error))
         start_fail(start, error.text);
+    worker.acceptance = (struct acceptance){
+        .started = &worker.started,
+        .conns = &worker.conns,
+        .bank = &worker.bank,
+        .show = update_open,
+    };
     worker.adoption = (struct adoption){
         .dispatcher = &worker.dispatcher,
         .bank = &worker.bank,
@@ -524,53 +436,6 @@ static void prepare(const struct worker_start *start)
     };
 }
 
-static void keep_descriptors(const struct worker_start *start)
-{
-    const struct generation *generation = start->generation;
-    size_t count = 2 + VAULT_PROCESSES_MAX, at = 0;
-
-    for (size_t i = 0; i < generation->listener_count; i++)
-        count += generation->listeners[i].count;
-    int *keep = must_alloc((count + generation->module_file_count) * sizeof(*keep));
-    keep[at++] = start->arena;
-    keep[at++] = start->channel;
-    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++)
-        keep[at++] = start->vaults[i];
-    for (size_t i = 0; i < generation->listener_count; i++) {
-        const struct generation_listener *heard = &generation->listeners[i];
-        if (heard->ssl)
-            keep[at++] = heard->listener->handoff[HANDOFF_OUT];
-        for (uint32_t n = 0; !heard->ssl && n < heard->count; n++)
-            keep[at++] = heard->listener->fds[n];
-    }
-    for (size_t i = 0; i < generation->module_file_count; i++)
-        keep[at++] = generation->module_files[i].fd;
-    start_leave_master(&worker.started, keep, at);
-    forked_begin(&worker.loop, keep, at, note_whose);
-    free(keep);
-}
-
-/* Marks the descriptors that the loop does not watch yet, and the sockets of other slots, as the
- * server's. */
-static void guard_descriptors(const struct worker_start *start)
-{
-    const struct generation *generation = start->generation;
-
-    loop_own(&worker.loop, start->channel);
-    for (uint32_t i = 0; i < VAULT_PROCESSES_MAX; i++) {
-        if (start->vaults[i] >= 0)
-            loop_own(&worker.loop, start->vaults[i]);
-    }
-    for (size_t i = 0; i < generation->listener_count; i++) {
-        const struct generation_listener *heard = &generation->listeners[i];
-        if (heard->ssl)
-            loop_own(&worker.loop, heard->listener->handoff[HANDOFF_OUT]);
-        for (uint32_t n = 0; !heard->ssl && n < heard->count; n++)
-            loop_own(&worker.loop, heard->listener->fds[n]);
-    }
-    fd_guard_start(&worker.loop);
-}
-
 _Noreturn void worker_main(const struct worker_start *start)
 {
     const struct generation *generation = start->generation;
@@ -585,7 +450,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     files_watch(limit_open_files((uint64_t)settings->worker_rlimit_nofile), files_useless);
     if (!affinity_apply(&settings->worker_cpu_affinity, start->slot, &error))
         start_fail(start, error.text);
-    keep_descriptors(start);
+    inherited_keep(&worker.started, &worker.loop);
 
     prepare(start);
     if (!start_load(&worker.started, (int)start->slot))
@@ -604,8 +469,8 @@ _Noreturn void worker_main(const struct worker_start *start)
     complete_begin(&worker.loop, &worker.dispatcher, generation, worker.started.start->directory);
     rpc_server_part(&worker.parting, settings->servers, &worker.dispatcher, generation->number,
                     settings->drain_timeout_ms > 0 ? settings->drain_timeout_ms : 1);
-    prepare_acceptor(start);
-    guard_descriptors(start);
+    accept_prepare(&worker.acceptor, &worker.acceptance);
+    inherited_guard(start, &worker.loop);
     if (!module_set_start(&worker.started.modules))
         start_fail(start, text_string(&worker.started.errors.text));
     descriptors_fill();
