@@ -10,31 +10,17 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "tls/carrier.h"
 
-#define CHUNK     16384u         /* what a record of TLS holds at most */
-#define ROUNDS    16u            /* chunks carried before others have their turn */
 #define LINGER_NS (5 * NS_PER_S) /* for what a module has left behind */
-
-/* Bytes that the other side has not taken yet. */
-struct held {
-    char *data; /* NULL: none */
-    size_t start, size;
-};
 
 struct pump {
     struct pump_plan plan;
     struct watch outside, inside; /* the server's socket, and the core's end of the pair */
     struct timer limit;           /* of the handshake, then of the end */
     struct timer again;           /* more can be carried at once */
-    struct tls_session *session;
-    struct held in, out;
-    bool met;         /* the handshake is done */
-    bool in_ended;    /* the server has finished sending, */
-    bool in_told;     /* and the module was told, or has gone */
-    bool out_ended;   /* the module has finished sending, */
-    bool out_told;    /* and the server was told */
-    bool left;        /* the module has closed its end */
-    bool reads_write; /* TLS can read only once it can write */
+    struct carrier carrier; /* inside is the module, which is lost once it has closed its end */
+    bool met;               /* the handshake is done */
 };
 
 static void pump_look(struct pump *pump);
@@ -54,11 +40,10 @@ static void pump_end(struct pump *pump)
 
     timer_cancel(plan.loop, &pump->limit);
     timer_cancel(plan.loop, &pump->again);
-    plan.tls->end(pump->session);
+    plan.tls->end(pump->carrier.session);
     forget(pump, &pump->outside, pump->outside.fd);
     forget(pump, &pump->inside, pump->inside.fd);
-    free(pump->in.data);
-    free(pump->out.data);
+    carrier_end(&pump->carrier);
     free(pump);
     plan.over(plan.told_context);
 }
@@ -89,147 +74,7 @@ static void limit_over(struct timer *timer)
         pump_break_tls(pump, "the handshake was not done in time (ssl_handshake_timeout)");
 }
 
-/* ---- Bytes that are held ---- */
-
-static void hold(struct held *held, const char *data, size_t size)
-{
-    held->data = must_alloc(size);
-    memcpy(held->data, data, size);
-    held->start = 0;
-    held->size = size;
-}
-
-static void taken(struct held *held, size_t size)
-{
-    held->start += size;
-    if (held->start < held->size)
-        return;
-    free(held->data);
-    *held = (struct held){0};
-}
-
-/* ---- From the server to the module ---- */
-
-/* Sends as much as the module's end takes. A module that has closed it takes nothing more: what
- * comes is dropped. */
-static size_t send_inside(struct pump *pump, const char *data, size_t size)
-{
-    if (pump->left)
-        return size;
-    ssize_t sent = send(pump->inside.fd, data, size, MSG_NOSIGNAL);
-    if (sent >= 0)
-        return (size_t)sent;
-    if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
-        return 0;
-    pump->left = true;
-    return size;
-}
-
-/* Carries what there is, for some rounds. False when TLS is broken. `more` becomes true when there
- * is more at once. */
-static bool carry_in(struct pump *pump, bool *more)
-{
-    static char chunk[CHUNK];
-    size_t got;
-
-    pump->reads_write = false;
-    for (unsigned round = 0; !pump->in_ended; round++) {
-        if (pump->in.data != NULL)
-            taken(&pump->in, send_inside(pump, pump->in.data + pump->in.start,
-                                         pump->in.size - pump->in.start));
-        if (pump->in.data != NULL)
-            return true;
-        if (round == ROUNDS) {
-            *more = true;
-            return true;
-        }
-        enum tls_status status = pump->plan.tls->read(pump->session, chunk, sizeof(chunk), &got);
-        if (status == TLS_BROKEN)
-            return false;
-        pump->in_ended = status == TLS_END;
-        pump->reads_write = status == TLS_WRITE;
-        if (status != TLS_DONE)
-            break;
-        size_t sent = send_inside(pump, chunk, got);
-        if (sent < got)
-            hold(&pump->in, chunk + sent, got - sent);
-    }
-    if (pump->in_ended && pump->in.data == NULL && !pump->in_told) {
-        pump->in_told = true;
-        shutdown(pump->inside.fd, SHUT_WR);
-    }
-    return true;
-}
-
-/* ---- From the module to the server ---- */
-
-static bool send_outside(struct pump *pump, const char *data, size_t size, size_t *sent)
-{
-    enum tls_status status = pump->plan.tls->write(pump->session, data, size, sent);
-    return status == TLS_DONE || status == TLS_WRITE || status == TLS_READ;
-}
-
-static bool carry_held_out(struct pump *pump)
-{
-    size_t sent = 0;
-
-    while (pump->out.data != NULL) {
-        if (!send_outside(pump, pump->out.data + pump->out.start, pump->out.size - pump->out.start,
-                          &sent))
-            return false;
-        if (sent == 0)
-            return true;
-        taken(&pump->out, sent);
-    }
-    return true;
-}
-
-static bool carry_chunk(struct pump *pump, const char *chunk, size_t size)
-{
-    size_t sent;
-
-    for (size_t at = 0; at < size; at += sent) {
-        if (!send_outside(pump, chunk + at, size - at, &sent))
-            return false;
-        if (sent > 0)
-            continue;
-        hold(&pump->out, chunk + at, size - at);
-        break;
-    }
-    return true;
-}
-
-static bool carry_out(struct pump *pump, bool *more)
-{
-    static char chunk[CHUNK];
-
-    for (unsigned round = 0; !pump->out_ended; round++) {
-        if (!carry_held_out(pump))
-            return false;
-        if (pump->out.data != NULL)
-            return true;
-        if (round == ROUNDS) {
-            *more = true;
-            return true;
-        }
-        ssize_t got = recv(pump->inside.fd, chunk, sizeof(chunk), 0);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-            return true;
-        pump->out_ended = got <= 0;
-        if (got > 0 && !carry_chunk(pump, chunk, (size_t)got))
-            return false;
-    }
-    if (!carry_held_out(pump))
-        return false;
-    if (pump->out_ended && pump->out.data == NULL && !pump->out_told) {
-        pump->out_told = true;
-        pump->plan.tls->finish(pump->session);
-        shutdown(pump->outside.fd, SHUT_WR);
-    }
-    return true;
-}
-
-/* ---- Both ---- */
+/* ---- Bytes ---- */
 
 static void outside_ready(struct watch *watch, uint32_t events)
 {
@@ -243,18 +88,18 @@ static void inside_ready(struct watch *watch, uint32_t events)
 
     /* Of a pair, it comes when the other end is closed, and not when that has only finished sending
      * (unix(7)). */
-    pump->left = pump->left || (events & (EPOLLHUP | EPOLLERR)) != 0;
+    if (events & (EPOLLHUP | EPOLLERR))
+        pump->carrier.in_lost = true;
     pump_look(pump);
 }
 
-/* Watches for what can be carried on. A socket with nothing to wait for is not watched at all,
- * because the kernel reports errors of a watched one again and again. */
+/* A socket that is not watched stays the core's to close. */
 static bool watch_for(struct pump *pump, struct watch *watch, uint32_t events,
                       watch_callback callback)
 {
     if (events == 0) {
         loop_unwatch(pump->plan.loop, watch);
-        loop_own(pump->plan.loop, watch->fd); /* it is the core's to close */
+        loop_own(pump->plan.loop, watch->fd);
         return true;
     }
     if (watch->index != 0) {
@@ -272,28 +117,26 @@ static void again_over(struct timer *timer)
 /* The module's end is watched for its close in any case: it is how a connection ends. */
 static bool wait_for_more(struct pump *pump)
 {
-    uint32_t outside = (pump->in.data == NULL && !pump->in_ended ? EPOLLIN : 0) |
-                       (pump->out.data != NULL || pump->reads_write ? EPOLLOUT : 0);
-    uint32_t inside = (pump->out.data == NULL && !pump->out_ended ? EPOLLIN : 0) |
-                      (pump->in.data != NULL ? EPOLLOUT : 0);
+    const struct carrier *carrier = &pump->carrier;
+    uint32_t inside = carrier->in_lost ? 0 : carrier_inside_events(carrier) | EPOLLHUP;
 
-    return watch_for(pump, &pump->outside, outside, outside_ready) &&
-           watch_for(pump, &pump->inside, pump->left ? 0 : inside | EPOLLHUP, inside_ready);
+    return watch_for(pump, &pump->outside, carrier_outside_events(carrier), outside_ready) &&
+           watch_for(pump, &pump->inside, inside, inside_ready);
 }
 
 static void carry(struct pump *pump)
 {
     bool more = false;
 
-    if (!carry_in(pump, &more) || !carry_out(pump, &more)) {
-        pump_break_tls(pump, pump->plan.tls->why(pump->session));
+    if (!carrier_run(&pump->carrier, CARRY_BOTH, &more)) {
+        pump_break_tls(pump, pump->plan.tls->why(pump->carrier.session));
         return;
     }
-    if (pump->out_told && (pump->in_told || pump->left)) {
+    if (carrier_done(&pump->carrier)) {
         pump_end(pump);
         return;
     }
-    if (pump->left && !timer_is_set(&pump->limit))
+    if (pump->carrier.in_lost && !timer_is_set(&pump->limit))
         timer_set(pump->plan.loop, &pump->limit, LINGER_NS, limit_over);
     if (!wait_for_more(pump))
         pump_break(pump, strerror(errno));
@@ -327,7 +170,7 @@ static void shake_hands(struct pump *pump)
     const struct tls_table *tls = pump->plan.tls;
     const char *why = unconnected(pump);
 
-    if (pump->left) {
+    if (pump->carrier.in_lost) {
         pump_end(pump);
         return;
     }
@@ -335,7 +178,7 @@ static void shake_hands(struct pump *pump)
         pump_break(pump, why);
         return;
     }
-    switch (tls->handshake(pump->session)) {
+    switch (tls->handshake(pump->carrier.session)) {
     case TLS_DONE:
         meet(pump);
         break;
@@ -349,7 +192,7 @@ static void shake_hands(struct pump *pump)
         pump_break_tls(pump, "it closed the connection in the handshake");
         break;
     case TLS_BROKEN:
-        pump_break_tls(pump, tls->why(pump->session));
+        pump_break_tls(pump, tls->why(pump->carrier.session));
         break;
     }
 }
@@ -371,11 +214,16 @@ bool pump_start(const struct pump_plan *plan, int fd, int *plain)
         return false;
     struct pump *pump = must_zalloc(sizeof(*pump));
     pump->plan = *plan;
-    pump->session = plan->tls->connect(plan->context, fd, plan->name);
-    if (pump->session == NULL)
+    pump->carrier = (struct carrier){
+        .tls = plan->tls,
+        .session = plan->tls->connect(plan->context, fd, plan->name),
+        .outside = fd,
+        .inside = ends[1],
+    };
+    if (pump->carrier.session == NULL)
         errno = ENOMEM;
     /* Until the handshake is done, the module's end is only watched for its close. */
-    if (pump->session != NULL &&
+    if (pump->carrier.session != NULL &&
         loop_watch(plan->loop, &pump->outside, fd, EPOLLOUT, outside_ready)) {
         if (loop_watch(plan->loop, &pump->inside, ends[1], EPOLLHUP, inside_ready)) {
             timer_set(plan->loop, &pump->limit, plan->handshake_ns, limit_over);
@@ -385,7 +233,7 @@ bool pump_start(const struct pump_plan *plan, int fd, int *plain)
         loop_unwatch(plan->loop, &pump->outside);
     }
     int error = errno;
-    plan->tls->end(pump->session);
+    plan->tls->end(pump->carrier.session);
     free(pump);
     close(ends[0]);
     close(ends[1]);

@@ -2,8 +2,7 @@
  * it goes over TLS to the server and back. By that a module, and a library that it uses, speak TLS
  * without OpenSSL.
  *
- * Worker only. Each direction holds at most one chunk, and nothing more is read until the other
- * side has taken it. */
+ * Worker only. */
 #ifndef PILLION_TLS_PUMP_H
 #define PILLION_TLS_PUMP_H
 
