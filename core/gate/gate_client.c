@@ -1,7 +1,7 @@
 /* A client's beginning, its bytes in both directions, and its end. See gate_client.h.
  *
- * Bytes that one side does not take yet are kept until it does, and meanwhile nothing more is read
- * from the other side: at most CHUNK in each direction. A client at rest has no buffer. */
+ * Workers hear of a client with its first bytes, or once it has been silent for a moment: one that
+ * goes after the handshake, as probes do, costs them nothing. */
 #include "gate/gate_client.h"
 
 #include <errno.h>
@@ -18,50 +18,34 @@
 #include "gate/gate_header.h"
 #include "gate/pair.h"
 #include "net/handoff.h"
+#include "tls/carrier.h"
 #include "wire/proxy_header.h"
 
-#define CHUNK     16384u /* the most that a record of TLS holds (RFC 8446 section 5.1) */
-#define ROUNDS    4u     /* chunks in each direction, before other clients have their turn */
-#define RETRY_NS  (2 * NS_PER_MS) /* until the queue to the workers is tried again */
-#define LINGER_NS (5 * NS_PER_S)  /* for a client to take the last bytes, and end */
-
-/* Bytes that are on their way. */
-struct held {
-    char *data; /* NULL: none */
-    uint32_t start, size;
-};
+#define RETRY_NS  (2 * NS_PER_MS)   /* until the queue to the workers is tried again */
+#define SILENT_NS (100 * NS_PER_MS) /* after the handshake, until the workers hear of a client */
+#define LINGER_NS (5 * NS_PER_S)    /* for a client to take the last bytes, and end */
 
 struct gate_client {
     struct gate_clients *clients;
     const struct gate_port *port;
     struct watch outside, inside; /* the client's socket, and the gate's end of the pair */
-    struct timer limit;           /* of the handshake, then of the end */
+    struct timer limit;           /* of the handshake, then of its silence, then of the end */
     struct timer again;           /* the queue was full; or more can be carried at once */
-    struct tls_session *session;  /* NULL until its first bytes have come */
-    struct held in, out;
+    struct carrier carrier;       /* its session is NULL until its first bytes have come */
     struct sockaddr_storage peer;
     socklen_t peer_size;
-    int workers_end;  /* of the pair, until it is in the queue; -1 */
-    uint64_t key;     /* of its address, while that counts its handshake; 0 */
-    uint32_t seen;    /* bytes of its PROXY header that were looked at */
-    uint8_t version;  /* of TLS, once it is met: 0, 1 (TLS_VERSIONS) */
-    uint8_t failure;  /* enum tls_counter: what its end counts as before it is met */
-    bool heading;     /* a PROXY header is to come before the handshake */
-    bool begun;       /* the handshake has begun, and was counted */
-    bool met;         /* the handshake is done */
-    bool in_ended;    /* the client has finished sending, */
-    bool in_told;     /* and the worker was told */
-    bool in_lost;     /* the worker takes nothing more: what the client sends is dropped */
-    bool out_ended;   /* the worker has finished sending, */
-    bool out_told;    /* and the client was told */
-    bool out_moved;   /* the client has taken some of `out` since `limit` was set */
-    bool reads_write; /* TLS can read only once it can write */
+    int workers_end; /* of the pair, until it is in the queue; -1 */
+    uint64_t key;    /* of its address, while that counts its handshake; 0 */
+    uint32_t seen;   /* bytes of its PROXY header that were looked at */
+    uint8_t version; /* of TLS, once it is met: 0, 1 (TLS_VERSIONS) */
+    uint8_t failure; /* enum tls_counter: what its end counts as before it is met */
+    bool heading;    /* a PROXY header is to come before the handshake */
+    bool begun;      /* the handshake has begun, and was counted */
+    bool met;        /* the handshake is done */
 };
 
-/* What can be done: bytes to the worker, and to the client. */
-enum { LOOK_IN = 1, LOOK_OUT = 2, LOOK_BOTH = 3 };
-
 static void client_look(struct gate_client *client, unsigned what);
+static void reach_worker(struct gate_client *client);
 
 /* ---- The end ---- */
 
@@ -96,18 +80,17 @@ static void client_close(struct gate_client *client, bool resets)
 
     if (resets && client->inside.fd > 0)
         setsockopt(client->inside.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    if (resets && client->out.data != NULL)
+    if (resets && client->carrier.out.data != NULL)
         setsockopt(client->outside.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
     count_end(client);
     timer_cancel(clients->loop, &client->limit);
     timer_cancel(clients->loop, &client->again);
-    clients->tls->end(client->session);
+    clients->tls->end(client->carrier.session);
     forget_watch(client, &client->outside);
     forget_watch(client, &client->inside);
     if (client->workers_end >= 0)
         close(client->workers_end);
-    free(client->in.data);
-    free(client->out.data);
+    carrier_end(&client->carrier);
     free(client);
     clients->open--;
     clients->gone();
@@ -147,8 +130,10 @@ static void limit_over(struct timer *timer)
     struct gate_client *client = container_of(timer, struct gate_client, limit);
 
     /* What was handed to the kernel is its to deliver; a client that took nothing is reset. */
-    if (client->met)
-        client_close(client, client->out.data != NULL);
+    if (client->met && client->inside.fd > 0)
+        client_close(client, client->carrier.out.data != NULL);
+    else if (client->met)
+        reach_worker(client);
     else if (client->heading)
         header_failed(client, "it did not come in time (proxy_timeout)");
     else
@@ -161,168 +146,24 @@ static void limit_over(struct timer *timer)
 static void limit_client(struct gate_client *client)
 {
     struct loop *loop = client->clients->loop;
+    struct carrier *carrier = &client->carrier;
     uint64_t most_ns = client->port->heard->server->send_timeout_ms * NS_PER_MS;
+    bool anew = carrier->out_moved || !timer_is_set(&client->limit);
 
-    if (client->out.data == NULL && !client->out_told) {
+    carrier->out_moved = false;
+    if (carrier->out.data == NULL && !carrier->out_told)
         timer_cancel(loop, &client->limit);
-    } else if (client->out.data == NULL) {
-        if (client->out_moved || !timer_is_set(&client->limit))
-            timer_set(loop, &client->limit, LINGER_NS, limit_over);
-    } else if (most_ns != 0 && (client->out_moved || !timer_is_set(&client->limit))) {
+    else if (carrier->out.data == NULL && anew)
+        timer_set(loop, &client->limit, LINGER_NS, limit_over);
+    else if (carrier->out.data != NULL && most_ns != 0 && anew)
         timer_set(loop, &client->limit, most_ns, limit_over);
-    }
-    client->out_moved = false;
 }
 
-/* ---- Bytes that are held ---- */
-
-static void hold(struct held *held, const char *data, size_t size)
-{
-    held->data = must_alloc(size);
-    memcpy(held->data, data, size);
-    held->start = 0;
-    held->size = (uint32_t)size;
-}
-
-/* `size` of the held bytes have been taken. */
-static void taken(struct held *held, size_t size)
-{
-    held->start += (uint32_t)size;
-    if (held->start < held->size)
-        return;
-    free(held->data);
-    *held = (struct held){0};
-}
-
-/* ---- From the client to the worker ---- */
-
-/* Sends as much as the worker takes, and returns how much. A worker that has closed takes nothing
- * more, and that is no fault of the client's. */
-static size_t send_inside(struct gate_client *client, const char *data, size_t size)
-{
-    if (client->in_lost)
-        return size;
-    ssize_t sent = send(client->inside.fd, data, size, MSG_NOSIGNAL);
-    if (sent >= 0)
-        return (size_t)sent;
-    if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
-        return 0;
-    client->in_lost = true;
-    return size;
-}
-
-/* Carries what there is, for a few rounds. False when the client is gone. `more` becomes true when
- * there is more at once. */
-static bool carry_in(struct gate_client *client, bool *more)
-{
-    const struct tls_table *tls = client->clients->tls;
-    static char chunk[CHUNK];
-    size_t got;
-
-    client->reads_write = false;
-    for (unsigned round = 0; !client->in_ended; round++) {
-        if (client->in.data != NULL)
-            taken(&client->in, send_inside(client, client->in.data + client->in.start,
-                                           client->in.size - client->in.start));
-        if (client->in.data != NULL)
-            return true;
-        if (round == ROUNDS) {
-            *more = true;
-            return true;
-        }
-        enum tls_status status = tls->read(client->session, chunk, sizeof(chunk), &got);
-        if (status == TLS_BROKEN)
-            return false;
-        client->in_ended = status == TLS_END;
-        client->reads_write = status == TLS_WRITE;
-        if (status != TLS_DONE)
-            break;
-        size_t sent = send_inside(client, chunk, got);
-        if (sent < got)
-            hold(&client->in, chunk + sent, got - sent);
-        else if (!tls->has_more(client->session))
-            break;
-    }
-    if (client->in_ended && client->in.data == NULL && !client->in_told) {
-        client->in_told = true;
-        shutdown(client->inside.fd, SHUT_WR);
-    }
-    return true;
-}
-
-/* ---- From the worker to the client ---- */
-
-static bool send_outside(struct gate_client *client, const char *data, size_t size, size_t *sent)
-{
-    enum tls_status status = client->clients->tls->write(client->session, data, size, sent);
-    return status == TLS_DONE || status == TLS_WRITE || status == TLS_READ;
-}
-
-static bool carry_held_out(struct gate_client *client)
-{
-    size_t sent = 0;
-
-    while (client->out.data != NULL) {
-        if (!send_outside(client, client->out.data + client->out.start,
-                          client->out.size - client->out.start, &sent))
-            return false;
-        if (sent == 0)
-            return true;
-        client->out_moved = true;
-        taken(&client->out, sent);
-    }
-    return true;
-}
-
-static bool carry_out(struct gate_client *client, bool *more)
-{
-    static char chunk[CHUNK];
-    size_t sent;
-
-    for (unsigned round = 0; !client->out_ended; round++) {
-        if (!carry_held_out(client))
-            return false;
-        if (client->out.data != NULL)
-            return true;
-        if (round == ROUNDS) {
-            *more = true;
-            return true;
-        }
-        ssize_t got = recv(client->inside.fd, chunk, sizeof(chunk), 0);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
-            return true;
-        client->out_ended = got <= 0;
-        if (got <= 0)
-            break;
-        for (size_t at = 0; at < (size_t)got; at += sent) {
-            if (!send_outside(client, chunk + at, (size_t)got - at, &sent))
-                return false;
-            if (sent > 0)
-                continue;
-            hold(&client->out, chunk + at, (size_t)got - at);
-            break;
-        }
-        if ((size_t)got < sizeof(chunk)) /* it is empty now */
-            return true;
-    }
-    if (!carry_held_out(client))
-        return false;
-    if (client->out_ended && client->out.data == NULL && !client->out_told) {
-        client->out_told = true;
-        client->clients->tls->finish(client->session);
-        if (!client->in_told && !client->in_lost) /* otherwise it is closed at once */
-            shutdown(client->outside.fd, SHUT_WR);
-    }
-    return true;
-}
-
-/* ---- Both ---- */
+/* ---- Bytes ---- */
 
 static void outside_ready(struct watch *watch, uint32_t events);
 static void inside_ready(struct watch *watch, uint32_t events);
 
-/* Watches for what can be carried on. A socket with nothing to wait for is not watched at all,
- * because the kernel reports errors of a watched one again and again. */
 static bool watch_for(struct gate_client *client, struct watch *watch, uint32_t events,
                       watch_callback callback)
 {
@@ -339,29 +180,25 @@ static bool watch_for(struct gate_client *client, struct watch *watch, uint32_t 
 
 static void again_over(struct timer *timer)
 {
-    client_look(container_of(timer, struct gate_client, again), LOOK_BOTH);
+    client_look(container_of(timer, struct gate_client, again), CARRY_BOTH);
 }
 
 static void carry(struct gate_client *client, unsigned what)
 {
+    struct carrier *carrier = &client->carrier;
     bool more = false;
 
-    if (((what & LOOK_IN) && !carry_in(client, &more)) ||
-        ((what & LOOK_OUT) && !carry_out(client, &more))) {
+    if (!carrier_run(carrier, what, &more)) {
         client_close(client, true);
         return;
     }
-    if (client->out_told && (client->in_told || client->in_lost)) {
+    if (carrier_done(carrier)) {
         client_close(client, false);
         return;
     }
     limit_client(client);
-    uint32_t outside = (client->in.data == NULL && !client->in_ended ? EPOLLIN : 0) |
-                       (client->out.data != NULL || client->reads_write ? EPOLLOUT : 0);
-    uint32_t inside = (client->out.data == NULL && !client->out_ended ? EPOLLIN : 0) |
-                      (client->in.data != NULL ? EPOLLOUT : 0);
-    if (!watch_for(client, &client->outside, outside, outside_ready) ||
-        !watch_for(client, &client->inside, inside, inside_ready)) {
+    if (!watch_for(client, &client->outside, carrier_outside_events(carrier), outside_ready) ||
+        !watch_for(client, &client->inside, carrier_inside_events(carrier), inside_ready)) {
         client_close(client, true);
         return;
     }
@@ -372,16 +209,12 @@ static void carry(struct gate_client *client, unsigned what)
 /* ---- The beginning ---- */
 
 /* The first bytes inside tell the worker of its client, before the worker has the pair. */
-static bool introduce(struct gate_client *client)
+static bool introduce(const struct gate_client *client)
 {
     struct tls_agreed agreed;
     char header[PROXY_WRITTEN_MAX];
 
-    client->clients->tls->agreed(client->session, &agreed);
-    client->version = strcmp(agreed.version, tls_version_name(0)) != 0;
-    count(client, TLS_MET + client->version);
-    if (agreed.resumed)
-        count(client, TLS_RESUMED + client->version);
+    client->clients->tls->agreed(client->carrier.session, &agreed);
     struct proxy_header told = {
         .source = client->peer,
         .source_size = client->peer_size,
@@ -394,15 +227,13 @@ static bool introduce(struct gate_client *client)
     return send(client->inside.fd, header, size, MSG_NOSIGNAL) == (ssize_t)size;
 }
 
-/* The handshake is done: makes the pair. */
-static void meet(struct gate_client *client)
+/* Makes the pair, whose other end becomes a worker's. */
+static void reach_worker(struct gate_client *client)
 {
     int ends[2];
 
     timer_cancel(client->clients->loop, &client->limit);
-    gate_shaken(&client->clients->admission, &client->key);
     if (!pair_make(ends)) {
-        client->failure = TLS_FAILED_UNKNOWN;
         log_seldom(LOG_ERROR_LEVEL, NULL,
                    "the gate cannot reach the workers over the loopback interface (%s): a client "
                    "is disconnected",
@@ -411,12 +242,48 @@ static void meet(struct gate_client *client)
         return;
     }
     client->workers_end = ends[0];
-    client->inside.fd = ends[1];
-    client->met = true;
+    client->inside.fd = client->carrier.inside = ends[1];
     if (introduce(client))
-        client_look(client, LOOK_BOTH);
+        client_look(client, CARRY_BOTH);
     else
         client_close(client, false);
+}
+
+static void wait_for_first_bytes(struct gate_client *client)
+{
+    switch (carrier_first(&client->carrier)) {
+    case TLS_DONE:
+        reach_worker(client);
+        break;
+    case TLS_READ:
+        loop_change(client->clients->loop, &client->outside, EPOLLIN);
+        break;
+    case TLS_WRITE:
+        loop_change(client->clients->loop, &client->outside, EPOLLOUT);
+        break;
+    case TLS_END:
+        client->clients->tls->finish(client->carrier.session);
+        client_close(client, false);
+        break;
+    case TLS_BROKEN:
+        client_close(client, true);
+        break;
+    }
+}
+
+static void meet(struct gate_client *client)
+{
+    struct tls_agreed agreed;
+
+    client->met = true;
+    client->clients->tls->agreed(client->carrier.session, &agreed);
+    client->version = strcmp(agreed.version, tls_version_name(0)) != 0;
+    count(client, TLS_MET + client->version);
+    if (agreed.resumed)
+        count(client, TLS_RESUMED + client->version);
+    gate_shaken(&client->clients->admission, &client->key);
+    timer_set(client->clients->loop, &client->limit, SILENT_NS, limit_over);
+    wait_for_first_bytes(client);
 }
 
 /* A client that has taken the port for one of HTTP is told; what it has sent is read first, because
@@ -446,13 +313,13 @@ static void handshake_broken(struct gate_client *client)
         [TLS_CAUSE_CONNECTION] = TLS_FAILED_CLOSED,
     };
     const struct tls_table *tls = client->clients->tls;
-    enum tls_counter reason = reasons[tls->cause(client->session)];
+    enum tls_counter reason = reasons[tls->cause(client->carrier.session)];
 
     if (reason == TLS_FAILED_HTTP) {
         answer_plain_http(client->outside.fd);
         handshake_failed(client, reason, "it sent a request of HTTP without TLS");
     } else {
-        handshake_failed(client, reason, tls->why(client->session));
+        handshake_failed(client, reason, tls->why(client->carrier.session));
     }
 }
 
@@ -460,13 +327,13 @@ static void shake_hands(struct gate_client *client)
 {
     const struct tls_table *tls = client->clients->tls;
 
-    if (client->session == NULL)
-        client->session = tls->accept(client->port->context, client->outside.fd);
-    if (client->session == NULL) {
+    if (client->carrier.session == NULL)
+        client->carrier.session = tls->accept(client->port->context, client->outside.fd);
+    if (client->carrier.session == NULL) {
         handshake_failed(client, TLS_FAILED_UNKNOWN, "out of memory");
         return;
     }
-    switch (tls->handshake(client->session)) {
+    switch (tls->handshake(client->carrier.session)) {
     case TLS_DONE:
         meet(client);
         break;
@@ -519,7 +386,7 @@ static void read_header(struct gate_client *client)
         return;
     }
     begin_handshake(client);
-    client_look(client, LOOK_BOTH);
+    client_look(client, CARRY_BOTH);
 }
 
 /* Gives the worker's end to the workers. False while their queue is full. */
@@ -542,6 +409,8 @@ static void client_look(struct gate_client *client, unsigned what)
         read_header(client);
     } else if (!client->met) {
         shake_hands(client);
+    } else if (client->inside.fd <= 0) {
+        wait_for_first_bytes(client);
     } else if (hand_over(client)) {
         carry(client, what);
     } else if (errno == EPIPE) {
@@ -559,19 +428,19 @@ static void client_look(struct gate_client *client, unsigned what)
 static void outside_ready(struct watch *watch, uint32_t events)
 {
     struct gate_client *client = container_of(watch, struct gate_client, outside);
-    unsigned what = (events & EPOLLIN ? LOOK_IN : 0) | (events & EPOLLOUT ? LOOK_OUT : 0);
+    unsigned what = (events & EPOLLIN ? CARRY_IN : 0) | (events & EPOLLOUT ? CARRY_OUT : 0);
 
-    if ((events & (EPOLLERR | EPOLLHUP)) || client->reads_write)
-        what = LOOK_BOTH;
+    if ((events & (EPOLLERR | EPOLLHUP)) || client->carrier.reads_write)
+        what = CARRY_BOTH;
     client_look(client, what);
 }
 
 static void inside_ready(struct watch *watch, uint32_t events)
 {
     struct gate_client *client = container_of(watch, struct gate_client, inside);
-    unsigned what = (events & EPOLLIN ? LOOK_OUT : 0) | (events & EPOLLOUT ? LOOK_IN : 0);
+    unsigned what = (events & EPOLLIN ? CARRY_OUT : 0) | (events & EPOLLOUT ? CARRY_IN : 0);
 
-    client_look(client, events & (EPOLLERR | EPOLLHUP) ? LOOK_BOTH : what);
+    client_look(client, events & (EPOLLERR | EPOLLHUP) ? CARRY_BOTH : what);
 }
 
 /* `key`: as gate_admits has it. */
@@ -586,6 +455,8 @@ static void client_new(struct gate_clients *clients, const struct gate_port *por
     client->port = port;
     client->workers_end = -1;
     client->outside.fd = fd;
+    client->carrier.tls = clients->tls;
+    client->carrier.outside = fd;
     client->peer = *peer;
     client->peer_size = peer_size;
     client->key = key;

@@ -4,7 +4,7 @@
     python3 tests/bench/tls.py [--build build] [--only handshakes|calls] [--pillion]
 
 As in bench.py all processes of a server are on one CPU, the load is on the others, and the servers take turns.
-Handshakes are of TLS 1.3, each on a connection of its own, which the client ends at once; calls are `ping`, through
+Handshakes are of TLS 1.3, each on a connection of its own, which the client ends at once, or after one call; calls are `ping`, through
 Pillion's gate and its worker, and through hitch and a bare echo behind it. Writes the section "TLS" of
 docs/performance.md; --only takes one measurement, prints, and writes nothing; with --pillion the others rest, as for
 a profiler.
@@ -25,7 +25,11 @@ from report import figure, lines, thousands
 from servers import Nginx, Pillion, RawEcho, Server
 
 KEYS = {"P-256": ("ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"), "RSA 2048": ("rsa:2048",)}
-WAYS = ("whole", "resumed")
+WAYS = {  # what a connection is for
+    "whole": ("--handshakes", "whole"),
+    "resumed": ("--handshakes", "resumed"),
+    "one call": ("--tls", "yes", "--connect", "yes", "--request", servers.PING),
+}
 COLUMNS = ((50, 1), (50, 16), (50, 128))
 SHAKERS = 20  # handshakes at the same time
 
@@ -116,9 +120,10 @@ def handshakes(run, kinds):
     for key in KEYS:
         all_servers = running(run, kinds, key)
         try:
-            for way in WAYS:
+            for way, load in WAYS.items():
                 samples = measures.alternating(run.rounds, {
-                    s.name: lambda s=s: s.load(SHAKERS, 1, run.seconds, "--handshakes", way) for s in all_servers})
+                    s.name: lambda s=s: s.load(SHAKERS, 1, run.seconds, *load) for s in all_servers
+                    if way != "one call" or s.name != NginxTls.name})
                 for name, results in samples.items():
                     best = found.setdefault((key, way), {})[name] = bench.summary(results)
                     bench.say("%-9s %-8s %-8s %8.0f/s %8.1f us CPU" % (key, way, name, best["rps"], best["cpu_us"]))
@@ -147,8 +152,9 @@ SECTION = """## TLS
 {machine} Written by `make bench-tls`; {rounds} rounds of {seconds:g} s. The machine's load average was {load:.1f}.
 
 All processes of a server are on one CPU. Handshakes of TLS 1.3, each on a connection of its own, which the client
-ends at once: handshakes a second, and microseconds of the server's CPU for one. Pillion makes the connection to its
-worker, and a vault holds it, too; hitch connects to a bare echo; nginx has nothing behind it.
+ends at once, or (one call) has a single `ping` answered on: connections a second, and microseconds of the server's CPU
+for one. hitch connects to a bare echo with each handshake, Pillion to a worker, which a vault then holds for, with the
+first bytes; nginx has nothing behind it, and answers no `ping`.
 
 {handshakes}
 
@@ -157,8 +163,7 @@ Pillion's gate has a worker behind it that reads and writes JSON; behind hitch i
 
 {calls}
 
-Where nginx needs less CPU for a handshake, that is the connection to the worker and the vault's copy of it, which it
-does not make. At (50,128) half of Pillion's CPU is the worker's, which reads and writes JSON and costs about twice the
+At (50,128) half of Pillion's CPU is the worker's, which reads and writes JSON and costs about twice the
 bare echo; the gate alone needs less than hitch. On a machine with other load, compare the CPU for a request: rates and
 p99 are what the load has left over.
 
@@ -174,7 +179,7 @@ def targets(shakes, asked):
 
     for (key, way), row in shakes.items():
         for other in (name for name in row if name != PillionTls.name):
-            at_least("handshakes for the CPU of %s" % other, "%s, %s" % (key, way),
+            at_least("connections for the CPU of %s" % other, "%s, %s" % (key, way),
                      row[other]["cpu_us"] / row[PillionTls.name]["cpu_us"])
     for column in asked.get(Hitch.name, {}):
         mine, other = asked[PillionTls.name][column], asked[Hitch.name][column]
@@ -191,7 +196,8 @@ def write(run, shakes, asked):
     report.write_section(report.SECTIONS[2], SECTION.format(
         machine=report.machine(), rounds=run.rounds, seconds=run.seconds, load=os.getloadavg()[0],
         handshakes=lines(["key"] + names, [
-            ["%s, %s" % at] + ["%s, %s" % (thousands(row[n]["rps"]), figure(row[n]["cpu_us"])) for n in names]
+            ["%s, %s" % at] + ["%s, %s" % (thousands(row[n]["rps"]), figure(row[n]["cpu_us"])) if n in row else "-"
+                               for n in names]
             for at, row in shakes.items()]),
         calls=lines([""] + ["(%s)" % c for c in asked[PillionTls.name]], [
             [name + (" and a bare echo" if name == Hitch.name else "")] +

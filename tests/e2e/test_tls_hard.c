@@ -274,6 +274,30 @@ END_TEST
 
 /* ---- Limits by address ---- */
 
+#define PROBES 20
+
+/* A connection is a worker's with its first bytes, or after a moment; and on a slow machine that
+ * may come before a probe's end. */
+START_TEST(workers_hear_of_clients_that_stay_or_say_something)
+{
+    int port;
+    struct server *server = serve(&port, "");
+    struct tls tls;
+    for (int i = 0; i < PROBES; i++) {
+        ck_assert(tls_open(&tls, server, port, &(struct tls_options){0}));
+        SSL_shutdown(tls.ssl);
+        tls_close(&tls);
+    }
+    meet(server, port, TLS1_3_VERSION); /* after the probes */
+    ck_assert_double_lt(metric(server, "connections_accepted_total"), PROBES);
+
+    ck_assert(tls_open(&tls, server, port, &(struct tls_options){0}));
+    wait_until(server_stat(server, "connections.open") == 2, "the silent client is nobody's");
+    tls_expect_alive(&tls);
+    tls_close(&tls);
+}
+END_TEST
+
 START_TEST(denied_addresses_get_no_handshake)
 {
     int port;
@@ -1035,8 +1059,8 @@ END_TEST
 
 E2E_MAIN("tls_hard", handshakes_are_counted_by_version_and_reason,
          certificates_that_are_not_taken_are_counted_whoever_refuses_them,
-         counts_outlive_gates_and_upgrades, denied_addresses_get_no_handshake,
-         an_address_holds_so_many_handshakes_and_no_more,
+         counts_outlive_gates_and_upgrades, workers_hear_of_clients_that_stay_or_say_something,
+         denied_addresses_get_no_handshake, an_address_holds_so_many_handshakes_and_no_more,
          handshakes_of_a_dead_gate_are_not_held_against_their_address,
          limit_conn_is_heard_before_the_handshake, the_rate_of_an_address_bounds_its_handshakes,
          behind_haproxy_in_mode_tcp_the_address_is_the_clients,
