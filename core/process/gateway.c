@@ -9,6 +9,7 @@
 #include "conf/method_name.h"
 #include "conf/parser.h"
 #include "process/gateway_methods.h"
+#include "process/service_room.h"
 #include "rpc/mcp.h"
 #include "rpc/status.h"
 
@@ -194,8 +195,44 @@ struct adding {
     struct conf_statement *statement; /* of the server block */
     struct names *names;
     struct names taken; /* the found names of this server block */
+    struct service_room *services;
     size_t added;
 };
+
+static int compare_names(const void *one, const void *other)
+{
+    return strcmp(*(const char *const *)one, *(const char *const *)other);
+}
+
+/* Takes room for the services of the methods, in the order of their names, so that all gateways of
+ * one configuration serve the same ones. Tells of those that find none. */
+static void take_services(struct adding *adding, const struct gateway_methods *methods,
+                          const char *below)
+{
+    const char **paths = must_zalloc((methods->count + 1) * sizeof(*paths));
+    const char *first = NULL;
+    size_t left_out = 0;
+
+    for (size_t i = 0; i < methods->count; i++)
+        paths[i] = methods->items[i].service;
+    if (methods->count > 0)
+        qsort(paths, methods->count, sizeof(*paths), compare_names);
+    for (size_t i = 0; i < methods->count; i++) {
+        if (i > 0 && strcmp(paths[i], paths[i - 1]) == 0)
+            continue;
+        char *name = must_printf("registry:%s", paths[i]);
+        if (!service_room_take(adding->services, pool_must_strdup(&adding->tree->pool, name))) {
+            first = first == NULL ? paths[i] : first;
+            left_out++;
+        }
+        free(name);
+    }
+    if (left_out > 0)
+        log_error("%s has more services than a server asks for, which is %u with all that its "
+                  "configuration names: %zu are left out with their methods, from %s on",
+                  below, DIRECTORY_SERVICES_MAX, left_out, first);
+    free(paths);
+}
 
 /* Whether the server block is to have a method that was found. */
 static bool is_taken(struct adding *adding, const struct gateway_method *method, size_t size,
@@ -204,7 +241,8 @@ static bool is_taken(struct adding *adding, const struct gateway_method *method,
     const char *fault = method_name_fault(method->name);
 
     if (strncmp(method->name, "rpc.", 4) == 0 || is_given(adding->server, method->name) ||
-        has_name(&adding->taken, method->name))
+        has_name(&adding->taken, method->name) ||
+        !service_room_has(adding->services, method->service))
         return false;
     if (fault != NULL) {
         log_warn("proxy_all: a method of %s is left out: its name %s", method->service, fault);
@@ -261,6 +299,7 @@ static void add_all(struct adding *adding, const struct proxy_all_settings *all,
 
     bool known =
         gateway_methods_read(directory, all->service, own_service(settings), &methods, &faults);
+    take_services(adding, &methods, all->service);
     for (size_t i = 0; i < methods.count; i++) {
         if (is_taken(adding, &methods.items[i], text.size, &left_out))
             append_method(&text, &methods.items[i]);
@@ -300,14 +339,17 @@ size_t gateway_add(struct conf_tree *tree, const struct settings *settings,
     struct names names = {.board = board,
                           .known = board == NULL ? 0 : board_methods_known(board),
                           .items = must_zalloc(BOARD_METHODS_MAX * sizeof(char *))};
+    struct service_room services;
     size_t added = 0;
 
     note_given(&names, settings);
+    service_room_begin(&services, tree);
     for (const struct server_settings *s = settings->servers; s != NULL; s = s->next) {
         struct adding adding = {.tree = tree,
                                 .server = s,
                                 .statement = statement_of(tree, s),
                                 .names = &names,
+                                .services = &services,
                                 .taken.items = must_zalloc(BOARD_METHODS_MAX * sizeof(char *))};
         for (const struct proxy_all_settings *p = s->proxy_alls;
              p != NULL && adding.statement != NULL; p = p->next)

@@ -13,6 +13,7 @@
 
 struct pillion_service {
     char *name;
+    bool again;    /* the process has had one of this name before */
     uint32_t slot; /* directory_version's */
     void (*changed)(pillion_instance *self, void *data);
     void *data;
@@ -50,10 +51,25 @@ static void look(pillion_instance *self, void *data)
     service->changed(self, service->data);
 }
 
+/* Whether the process has opened the service before; `names`: how many different ones it has. */
+static bool is_open(const char *name, size_t *names)
+{
+    bool open = false;
+
+    *names = 0;
+    for (const pillion_service *s = services; s != NULL; s = s->next) {
+        open = open || strcmp(s->name, name) == 0;
+        *names += !s->again;
+    }
+    return open;
+}
+
 pillion_service *service_open(pillion_instance *self, const char *name,
                               void (*changed)(pillion_instance *self, void *data), void *data,
                               struct error *error)
 {
+    size_t names;
+
     if (!service_name_check(name, error))
         return NULL;
     if (service_name_is_registered(name) && !source.registry) {
@@ -67,9 +83,19 @@ pillion_service *service_open(pillion_instance *self, const char *name,
         error_prefix(error, "\"%s\"", name);
         return NULL;
     }
+    bool again = is_open(name, &names);
+    if (!again && names >= DIRECTORY_SERVICES_MAX) {
+        error_set(error,
+                  "\"%s\" is one service too many: a server asks for %u different ones at most",
+                  name, DIRECTORY_SERVICES_MAX);
+        return NULL;
+    }
     pillion_service *service = must_zalloc(sizeof(*service));
-    *service = (pillion_service){
-        .name = must_strdup(name), .changed = changed, .data = data, .next = services};
+    *service = (pillion_service){.name = must_strdup(name),
+                                 .again = again,
+                                 .changed = changed,
+                                 .data = data,
+                                 .next = services};
     services = service;
     if (self->worker < 0 || !callbacks_usable()) /* `check` */
         return service;

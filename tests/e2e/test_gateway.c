@@ -360,6 +360,44 @@ START_TEST(a_gateway_is_ready_once_it_knows_what_it_serves)
 }
 END_TEST
 
+/* Registers services below /pillion/, of a method each: "m000" and so on, which `server` has. */
+static void register_many(const struct etcd_cluster *etcd, const struct server *server, int first,
+                          int count)
+{
+    const char *text = "\n";
+
+    for (int i = first; i < first + count; i++)
+        text = keep_printf("%sput /pillion/s%03d/127.0.0.1:%d \"{\\\"address\\\":"
+                           "\\\"127.0.0.1:%d\\\",\\\"methods\\\":[{\\\"name\\\":"
+                           "\\\"m%03d\\\"}]}\"\n",
+                           text, i, server->port, server->port, i);
+    const struct run run = run_command(
+        (const char *const[]){"/usr/bin/etcdctl", "--endpoints", etcd->urls[0], "txn", NULL},
+        keep_printf("%s\n\n", text), PATIENCE_MS);
+    expect_status(&run, 0);
+}
+
+START_TEST(of_more_services_than_there_may_be_the_rest_is_not_listed)
+{
+    if (!command_exists("etcd") || !command_exists("etcdctl"))
+        return;
+    const char *methods = "";
+    for (int i = 0; i < 140; i++)
+        methods = keep_printf("%s method m%03d { handler ping.ping; }", methods, i);
+    struct server *server = server_serve("", methods);
+    struct etcd_cluster *etcd = etcd_new();
+    register_many(etcd, server, 0, 70);
+    register_many(etcd, server, 70, 70);
+    struct server *gateway = gateway_of(etcd, "proxy_all registry:/pillion/;");
+
+    wait_for(gateway, "m126", true); /* the path is a service, too */
+    ck_assert(!has(gateway, "m127"));
+    expect_text(ask(gateway, "{\"in\":\"m126\"}"), "{\"out\":\"pong\",\"result\":null}");
+    expect_part(ask(gateway, "{\"in\":\"m127\"}"), "method_not_found");
+    server_wait_log(gateway, "13 are left out with their methods, from /pillion/s127 on");
+}
+END_TEST
+
 E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
          methods_come_and_go_and_no_client_notices, a_reload_of_its_own_reads_no_file,
          methods_of_its_own_come_first_and_upgrades_keep_the_found_ones,
@@ -367,4 +405,5 @@ E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
          a_reload_of_its_own_that_fails_changes_nothing_and_is_tried_again,
          gateways_do_not_call_each_other_in_a_circle, declares_is_there_for_any_method,
          mistakes_in_its_block_are_said_before_methods_are_found,
-         a_gateway_is_ready_once_it_knows_what_it_serves)
+         a_gateway_is_ready_once_it_knows_what_it_serves,
+         of_more_services_than_there_may_be_the_rest_is_not_listed)

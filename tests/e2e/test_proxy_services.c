@@ -462,6 +462,14 @@ START_TEST(wrong_configurations_are_refused)
                                                    module_path("proxy"), cases[i].upstream),
                                        keep_printf("proxy_method m { %s }", cases[i].method)),
                     cases[i].message);
+    /* Nobody would look for the servers of the last one, and its calls time out. */
+    const char *many = "";
+    for (int i = 0; i < 129; i++)
+        many = keep_printf("%s registry:/s%d", many, i);
+    expect_part(pillion_test_start(
+                    keep_printf("load_module %s { upstream%s; }", module_path("proxy"), many),
+                    "proxy_method m;"),
+                "\"registry:/s128\" is one service too many: a server asks for 128");
 }
 END_TEST
 

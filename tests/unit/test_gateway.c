@@ -359,6 +359,52 @@ START_TEST(large_descriptions_have_a_limit)
 }
 END_TEST
 
+/* A service each, of one method: that of "/p/sNNN" is "mNNN", numbered from the end. */
+static void publish_services(unsigned count)
+{
+    static char paths[MANY][16];
+    static struct directory_instance instances[MANY];
+    static struct directory_methods sets[MANY];
+
+    for (unsigned i = 0; i < count; i++) {
+        snprintf(paths[i], sizeof(paths[i]), "/p/s%04u", i);
+        snprintf(names[i], sizeof(names[i]), "m%04u", count - 1 - i);
+        many[i] = (struct directory_method){names[i], "{}"};
+        sets[i] = (struct directory_methods){&many[i], 1};
+        instances[i] = (struct directory_instance){"10.0.0.1:1", paths[i], 100, i, 0};
+    }
+    publish(instances, count, sets, count);
+}
+
+/* Workers would ask for the rest, and never be told of a server: its calls would time out. */
+START_TEST(services_for_which_there_is_no_room_are_left_out)
+{
+    publish_services(DIRECTORY_SERVICES_MAX + 10);
+    configure("", "method a { upstream registry:/elsewhere srv:x.example; } "
+                  "proxy_all registry:/p/; proxy_all registry:/q/;");
+    ck_assert_uint_eq(add(NULL), DIRECTORY_SERVICES_MAX - 4);
+    char last[16], first_too_many[16];
+    snprintf(last, sizeof(last), "m%04u", 14);
+    snprintf(first_too_many, sizeof(first_too_many), "m%04u", 13);
+    ck_assert_ptr_nonnull(method_of(last));
+    ck_assert_ptr_null(method_of(first_too_many));
+}
+END_TEST
+
+START_TEST(a_service_that_the_configuration_names_has_its_room)
+{
+    publish_services(DIRECTORY_SERVICES_MAX);
+    char text[128], named[16];
+    snprintf(named, sizeof(named), "/p/s%04u", DIRECTORY_SERVICES_MAX - 1);
+    snprintf(text, sizeof(text), "method a { upstream registry:%s; } proxy_all registry:/p/;",
+             named);
+    configure("", text);
+    ck_assert_uint_eq(add(NULL), DIRECTORY_SERVICES_MAX - 1);
+    ck_assert_ptr_nonnull(method_of("m0000")); /* it is the last one's */
+    ck_assert_ptr_null(method_of("m0001"));
+}
+END_TEST
+
 /* ---- Changes ---- */
 
 static struct text looked(void)
@@ -448,6 +494,7 @@ UNIT_MAIN("gateway", methods_of_services_become_methods_of_the_server,
           what_was_found_is_told_from_what_was_written,
           methods_for_which_there_is_no_room_are_left_out, former_methods_have_their_room,
           what_is_found_leaves_room_for_methods_of_the_configuration,
-          large_descriptions_have_a_limit,
+          services_for_which_there_is_no_room_are_left_out,
+          a_service_that_the_configuration_names_has_its_room, large_descriptions_have_a_limit,
           changes_of_methods_are_seen_and_those_of_instances_are_not,
           mistakes_are_errors_of_the_configuration)
