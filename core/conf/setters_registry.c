@@ -7,6 +7,7 @@
 #include "conf/directive.h"
 #include "conf/setters.h"
 #include "conf/settings.h"
+#include "conf/settings_table.h"
 
 #define WEIGHT_MAX 1000
 
@@ -59,13 +60,26 @@ static bool read_urls(struct conf_apply *apply, const struct conf_statement *sta
     return true;
 }
 
+struct conf_place settings_registry_place(const struct registry_settings *registry,
+                                          const char *name)
+{
+    struct conf_place place = registry->place;
+
+    for (const struct conf_statement *s = registry->block; s != NULL; s = s->next) {
+        if (strcmp(s->name.text, name) == 0)
+            place = s->word_count > 0 ? s->words[0].place : s->name.place;
+    }
+    return place;
+}
+
 /* Keys are PREFIX/ADDRESS, and callers name the service as registry:PREFIX. */
 static void check_prefix(const struct registry_settings *registry, struct conf_errors *errors)
 {
+    const struct conf_place place = settings_registry_place(registry, "prefix");
     struct error error;
 
     if (registry->prefix != NULL && !service_path_check(registry->prefix, &error))
-        conf_error(errors, &registry->place,
+        conf_error(errors, &place,
                    "\"prefix\" must be a path such as /pillion/shop, which callers name as "
                    "\"registry:/pillion/shop\": %s",
                    error.text);
@@ -73,18 +87,26 @@ static void check_prefix(const struct registry_settings *registry, struct conf_e
 
 static void check_tls(const struct registry_settings *registry, struct conf_errors *errors)
 {
+    const char *cert = registry->cert, *key = registry->key;
     bool secure = false;
 
     for (size_t i = 0; i < registry->urls.count; i++)
         secure = secure || strncmp(registry->urls.items[i], "https:", 6) == 0;
-    if (!secure && (registry->ca != NULL || registry->cert != NULL || registry->key != NULL))
-        conf_error(errors, &registry->place,
+    if (!secure && (registry->ca != NULL || cert != NULL || key != NULL)) {
+        const struct conf_place place =
+            settings_registry_place(registry, registry->ca != NULL ? "ca"
+                                              : cert != NULL       ? "cert"
+                                                                   : "key");
+        conf_error(errors, &place,
                    "\"ca\", \"cert\" and \"key\" are for members with https://, and \"registry\" "
                    "names none");
-    if ((registry->cert == NULL) != (registry->key == NULL))
-        conf_error(
-            errors, &registry->place, "\"registry\" has a \"%s\" and no \"%s\"; it needs both",
-            registry->cert != NULL ? "cert" : "key", registry->cert != NULL ? "key" : "cert");
+    }
+    if ((cert == NULL) != (key == NULL)) {
+        const char *given = cert != NULL ? "cert" : "key";
+        const struct conf_place place = settings_registry_place(registry, given);
+        conf_error(errors, &place, "\"registry\" has a \"%s\" and no \"%s\"; it needs both", given,
+                   cert != NULL ? "key" : "cert");
+    }
 }
 
 /* registry etcd URL … [{ … }] */
@@ -100,6 +122,7 @@ void settings_set_registry(struct conf_apply *apply, const struct conf_directive
     struct registry_settings *registry = pool_must_zalloc(&apply->tree->pool, sizeof(*registry));
     registry->engine = statement->words[0].text;
     registry->place = statement->name.place;
+    registry->block = statement->block;
     if (!read_urls(apply, statement, &registry->urls))
         return;
     if (!conf_apply(apply, apply->table, CONF_IN_REGISTRY, "registry", &registry->place,

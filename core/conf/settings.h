@@ -151,6 +151,7 @@ struct registry_settings {
     const char *ca;            /* absolute paths, or NULL */
     const char *cert, *key;
     struct conf_place place;
+    const struct conf_statement *block; /* its directives: see settings_registry_place */
 };
 
 /* `register ADDRESS [weight=N];` process/preflight.h checks the address. */

@@ -18,6 +18,10 @@ struct conf_place settings_place(const struct conf_tree *tree, const char *name)
 /* True when the configuration sets this directive of main instead of leaving the default. */
 bool settings_give(const struct conf_tree *tree, const char *name);
 
+/* The same for a directive in the block of `registry`; for a default, the place of `registry`. */
+struct conf_place settings_registry_place(const struct registry_settings *registry,
+                                          const char *name);
+
 /* The core's directives, of all contexts, ended by a NULL name. */
 extern const struct conf_directive settings_directives[];
 

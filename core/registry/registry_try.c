@@ -2,7 +2,9 @@
  *
  * The child reads the password and the keys, so the master does not. */
 #include <stddef.h>
+#include <string.h>
 
+#include "conf/settings_table.h"
 #include "process/trial.h"
 #include "registry/etcd.h"
 #include "registry/login.h"
@@ -24,6 +26,29 @@ static bool try_all(const void *subject, int64_t *found, struct error *error)
     return etcd_open(&loop, plugin->http, &login.etcd, &none, NULL, error) != NULL;
 }
 
+/* The directive that names the file which the reason names; that of the longest path, since one may
+ * begin with another. */
+static struct conf_place place_of(const struct registry_settings *settings, const char *reason)
+{
+    const struct {
+        const char *directive, *path;
+    } files[] = {{"user", settings->password_file},
+                 {"ca", settings->ca},
+                 {"cert", settings->cert},
+                 {"key", settings->key}};
+    const char *directive = "";
+    size_t longest = 0;
+
+    for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++) {
+        size_t size = files[i].path == NULL ? 0 : strlen(files[i].path);
+        if (size <= longest || strstr(reason, files[i].path) == NULL)
+            continue;
+        longest = size;
+        directive = files[i].directive;
+    }
+    return settings_registry_place(settings, directive);
+}
+
 bool registry_try(const struct generation *generation, struct conf_errors *errors)
 {
     const struct settings *settings = generation->settings;
@@ -32,6 +57,7 @@ bool registry_try(const struct generation *generation, struct conf_errors *error
     if (settings->registry == NULL || trial_run(try_all, settings->registry, "the registry's files",
                                                 settings->load_timeout_ms, NULL, &error))
         return true;
-    conf_error(errors, &settings->registry->place, "%s", error.text);
+    const struct conf_place place = place_of(settings->registry, error.text);
+    conf_error(errors, &place, "%s", error.text);
     return false;
 }

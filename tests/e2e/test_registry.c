@@ -451,6 +451,9 @@ START_TEST(files_that_cannot_be_read_fail_the_test_and_the_reload)
     registry_conf(server, etcd, "user root conf/empty;", own(server));
     run = pillion("-t", "-p", server->prefix);
     expect_part(run.err, "begins with no password");
+    registry_conf(server, etcd, "\nuser root conf/empty;", own(server));
+    run = pillion("-t", "-p", server->prefix);
+    expect_part(run.err, "| user root conf/empty;"); /* not the block's first line */
     ck_assert_int_eq(figure(server, "registered"), 1);
 }
 END_TEST

@@ -140,6 +140,33 @@ START_TEST(files_of_tls_are_for_https_and_come_in_pairs)
 }
 END_TEST
 
+/* Not at the first line of the block. */
+START_TEST(errors_of_the_block_point_at_their_directive)
+{
+    static const struct {
+        const char *url, *block, *place;
+    } cases[] = {
+        {"http", "ttl 5s;\n  prefix nowhere;", "t:3:"},
+        {"http", "prefix /p;\n ttl 5s;\n  cert c; key k;", "t:4:"},
+        {"http", "ca /ca.pem;\n ttl 5s; ", "t:2:"},
+        {"https", "ca /ca.pem;\n\n key k;", "t:4:"},
+        {"https", "ttl 1d;", "t:2:"},
+        {"https", "\nuser me;", "t:3:"},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        char text[256];
+        snprintf(text, sizeof(text),
+                 "registry etcd %s://10.0.0.9:2379 {\n%s\n}\nserver { listen 1; }", cases[i].url,
+                 cases[i].block);
+        read_all(text);
+        ck_assert_msg(strncmp(text_string(&errors.text), cases[i].place, 4) == 0, "%s",
+                      text_string(&errors.text));
+        finish();
+    }
+}
+END_TEST
+
 START_TEST(register_needs_a_registry_with_a_prefix)
 {
     expect("server { listen 1; register 10.0.0.5:1; }\n",
@@ -223,7 +250,8 @@ END_TEST
 UNIT_MAIN("settings_registry", every_directive_of_registry_is_read,
           a_registry_may_watch_and_register_nothing, members_are_written_with_scheme_and_port,
           a_prefix_is_a_path_without_an_end_that_callers_can_name,
-          files_of_tls_are_for_https_and_come_in_pairs, register_needs_a_registry_with_a_prefix,
+          files_of_tls_are_for_https_and_come_in_pairs,
+          errors_of_the_block_point_at_their_directive, register_needs_a_registry_with_a_prefix,
           addresses_that_nobody_can_call_are_refused, an_address_is_registered_once,
           weights_are_from_1_to_1000, a_loopback_address_in_a_registry_elsewhere_is_a_slip,
           a_server_registers_64_addresses)
