@@ -9,162 +9,11 @@
 
 #include "base/clock.h"
 #include "base/log_seldom.h"
-#include "rpc/metric.h"
 #include "rpc/note.h"
 #include "rpc/result.h"
 #include "rpc/run.h"
 
-#define POOLS_KEPT    1024u    /* so many requests that are over keep their memory for others ... */
-#define POOL_KEPT_MAX 8192u    /* ... where that is no more than this, in bytes */
-#define DEFERRED_MAX  1000000u /* at the same time, in one worker */
-#define TOKENS_KNOWN  8u /* of each index: the last ones, to name a module that uses one again */
-
-void deferreds_init(struct deferreds *all, struct loop *loop, uint64_t timeout_ms)
-{
-    *all = (struct deferreds){.loop = loop, .timeout_ms = timeout_ms};
-    all->settling_end = &all->settling;
-}
-
-void deferreds_free(struct deferreds *all)
-{
-    for (uint32_t i = 0; i < all->count; i++) {
-        if (all->table[i]->state != DEFERRED_FREE)
-            deferred_free(all->table[i]);
-        pool_free(&all->table[i]->pool);
-        free(all->table[i]);
-    }
-    free(all->table);
-    free(all->used);
-    *all = (struct deferreds){0};
-}
-
-/* ---- The table ---- */
-
-/* Whose token with this serial has been used up by its module; NULL when it ended otherwise. */
-static const struct method **token_user(const struct deferred *deferred, uint32_t serial)
-{
-    return &deferred->all->used[(size_t)deferred->index * TOKENS_KNOWN + serial % TOKENS_KNOWN];
-}
-
-static bool grow_table(struct deferreds *all)
-{
-    if (all->count == all->capacity) {
-        uint32_t capacity = all->capacity == 0 ? 64 : all->capacity * 2;
-        struct deferred **table = realloc(all->table, capacity * sizeof(struct deferred *));
-        if (table == NULL)
-            return false;
-        all->table = table;
-        const struct method **used =
-            realloc(all->used, (size_t)capacity * TOKENS_KNOWN * sizeof(*used));
-        if (used == NULL)
-            return false;
-        all->used = used;
-        all->capacity = capacity;
-    }
-    struct deferred *deferred = calloc(1, sizeof(*deferred));
-    if (deferred == NULL)
-        return false;
-    deferred->all = all;
-    deferred->index = all->count;
-    for (uint32_t serial = 0; serial < TOKENS_KNOWN; serial++)
-        *token_user(deferred, serial) = NULL;
-    all->table[all->count++] = deferred;
-    deferred->next = all->free;
-    all->free = deferred;
-    return true;
-}
-
-/* 0 is no token's. */
-static uint32_t next_serial(uint32_t serial)
-{
-    return serial == UINT32_MAX ? 1 : serial + 1;
-}
-
-static struct deferred *take(struct deferreds *all, enum deferred_state state, uint64_t since_ns)
-{
-    if (all->free == NULL && !grow_table(all))
-        return NULL;
-    struct deferred *deferred = all->free;
-    all->free = deferred->next;
-    all->pending++;
-    deferred->serial = next_serial(deferred->serial);
-    deferred->since_ns = since_ns;
-    deferred->state = state;
-    memset(&deferred->home, 0, sizeof(*deferred) - offsetof(struct deferred, home));
-    return deferred;
-}
-
-static void drop_reply(struct deferred *deferred)
-{
-    if (deferred->reply_malloced)
-        free(deferred->reply);
-    deferred->reply = NULL;
-    deferred->reply_malloced = false;
-}
-
-/* Only the loop's thread writes these. */
-static void count_waiting(const struct deferred *deferred, int more)
-{
-    struct board_row *row = deferred->all->row;
-
-    metric_step(deferred->instance, METRIC_WAITING, more);
-    if (row == NULL || deferred->counted == 0 || deferred->counted > BOARD_METHODS_MAX)
-        return;
-    _Atomic uint32_t *waiting = &row->methods[deferred->counted - 1].waiting;
-    uint32_t before = atomic_load_explicit(waiting, memory_order_relaxed);
-    atomic_store_explicit(waiting, before + (uint32_t)more, memory_order_relaxed);
-}
-
-void deferred_free(struct deferred *deferred)
-{
-    struct deferreds *all = deferred->all;
-
-    timer_cancel(all->loop, &deferred->timer);
-    drop_reply(deferred);
-    deferred->state = DEFERRED_OVER;
-    deferred->req.answered = true;
-    if (deferred->working)
-        return;
-    pool_ends(&deferred->pool); /* while its token still leads nowhere */
-    deferred->state = DEFERRED_FREE;
-    if (all->released != NULL)
-        all->released(deferred);
-    *token_user(deferred, deferred->serial) = deferred->resumed ? deferred->req.method : NULL;
-    if (deferred->instance != NULL)
-        count_waiting(deferred, -1);
-    request_forget(&deferred->req);
-    if (all->pending > POOLS_KEPT || pool_held(&deferred->pool) > POOL_KEPT_MAX)
-        pool_free(&deferred->pool);
-    else
-        pool_reset(&deferred->pool);
-    /* The other members stay: they tell whether the request of a stale token was resumed, and that
-     * a request that a module has kept is answered. */
-    deferred->req.pool = &deferred->pool;
-    deferred->req.params = BYTES("null");
-    deferred->req.body = BYTES("{}");
-    deferred->req.id = (struct bytes){NULL, 0};
-    deferred->req.tree = NULL;
-    deferred->req.values = NULL;
-    deferred->req.result = NULL;
-    deferred->req.inner = NULL;
-    deferred->req.peer_text = NULL;
-    deferred->next = all->free;
-    all->free = deferred;
-    all->pending--;
-}
-
-void deferred_work_done(struct deferred *deferred)
-{
-    deferred->working = false;
-    if (deferred->state == DEFERRED_OVER)
-        deferred_free(deferred);
-}
-
-static struct deferred *find(const struct deferreds *all, uint64_t token)
-{
-    uint64_t index = token >> 32;
-    return index == 0 || index > all->count ? NULL : all->table[index - 1];
-}
+#define DEFERRED_MAX 1000000u /* at the same time, in one worker */
 
 /* ---- Settling ---- */
 
@@ -355,9 +204,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     struct deferred *deferred = req->deferred;
     uint64_t timeout = timeout_ms == 0 ? all->timeout_ms : timeout_ms;
     if (deferred != NULL && deferred->state == DEFERRED_RESUMED) { /* once more: another token */
-        *token_user(deferred, deferred->serial) = req->method;
-        deferred->resumed = false;
-        deferred->serial = next_serial(deferred->serial);
+        deferred_renew(deferred);
         deferred->timeout_ms = timeout;
         deferred->cancelled = NULL;
         time_ran(deferred);
@@ -366,8 +213,9 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     }
     char *copy = request_keep_head(req) ? pool_alloc(req->pool, req->body.size) : NULL;
     uint64_t since_ns = since_of(req), due_ns = deferred_due_ns(req);
-    deferred =
-        copy == NULL || all->pending >= DEFERRED_MAX ? NULL : take(all, DEFERRED_HANDLER, since_ns);
+    deferred = copy == NULL || all->pending >= DEFERRED_MAX
+                   ? NULL
+                   : deferred_take(all, DEFERRED_HANDLER, since_ns);
     if (deferred == NULL) {
         request_fail(req, PILLION_OVERLOADED, "there is no memory to keep the request");
         return 0;
@@ -376,7 +224,7 @@ uint64_t deferred_begin(struct pillion_request *req, uint64_t timeout_ms)
     deferred->home = req;
     deferred->instance = req->method->instance;
     deferred->counted = req->method->index + 1;
-    count_waiting(deferred, 1);
+    deferred_count_waiting(deferred, 1);
     deferred->timeout_ms = timeout;
     deferred->due_ns = due_ns;
     req->deferred = deferred;
@@ -392,7 +240,7 @@ static char *extend(struct pillion_request *req, size_t used, size_t *size)
 
     (void)used;
     if (*size == 0) {
-        drop_reply(deferred);
+        deferred_drop_reply(deferred);
         return NULL;
     }
     char *reply = realloc(deferred->reply, *size * 2);
@@ -416,7 +264,7 @@ static char *reserve(struct pillion_request *req, size_t size)
             settle_later(deferred);
             return deferred->reply;
         }
-        drop_reply(deferred);
+        deferred_drop_reply(deferred);
     }
     if (size == 0) {
         settle_later(deferred);
@@ -453,12 +301,20 @@ void deferred_keep(struct deferred *deferred, struct pool *pool)
     wait_for_answer(deferred, deferred->since_ns);
 }
 
+static struct deferred *must_take(struct deferreds *all, enum deferred_state state)
+{
+    struct deferred *deferred = deferred_take(all, state, 0);
+
+    if (deferred == NULL)
+        memory_exhausted();
+    return deferred;
+}
+
+/* Without memory for the reply the worker ends, and the one that comes next gives another. */
 struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
 {
-    struct deferred *deferred = take(all, DEFERRED_ANSWERED, 0);
+    struct deferred *deferred = must_take(all, DEFERRED_ANSWERED);
 
-    if (deferred == NULL) /* the reply cannot be kept: the worker that comes next gives another */
-        memory_exhausted();
     deferred->reply = reply;
     deferred->reply_malloced = true;
     deferred->req = (struct pillion_request){.size = size, .answered = true};
@@ -467,10 +323,8 @@ struct deferred *deferred_reply(struct deferreds *all, char *reply, size_t size)
 
 struct deferred *deferred_stand_in(struct deferreds *all)
 {
-    struct deferred *deferred = take(all, DEFERRED_HANDLER, 0);
+    struct deferred *deferred = must_take(all, DEFERRED_HANDLER);
 
-    if (deferred == NULL)
-        memory_exhausted();
     deferred->req = (struct pillion_request){0};
     return deferred;
 }
@@ -479,7 +333,7 @@ struct deferred *deferred_stand_in(struct deferreds *all)
 
 struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
 {
-    struct deferred *deferred = all == NULL ? NULL : find(all, token);
+    struct deferred *deferred = all == NULL ? NULL : deferred_find(all, token);
     uint32_t serial = (uint32_t)token;
 
     if (deferred == NULL || serial == 0 || (int32_t)(serial - deferred->serial) > 0) {
@@ -519,24 +373,30 @@ struct pillion_request *deferred_resume(struct deferreds *all, uint64_t token)
         return &deferred->req;
     }
     /* A request that timed out, or whose client went, is nobody's mistake. */
-    const struct method *method = NULL;
-    if (current)
-        method = deferred->resumed ? deferred->req.method : NULL;
-    else if (deferred->serial - serial < TOKENS_KNOWN)
-        method = *token_user(deferred, serial);
+    const struct method *method = deferred_used_by(deferred, serial);
     if (method != NULL)
         log_seldom(LOG_ERROR_LEVEL, method, "module %s: \"%s\" resumed a request twice",
                    method->instance->name, method->own_name);
     return NULL;
 }
 
-bool deferred_on_cancel(struct deferreds *all, uint64_t token, void (*cancelled)(void *data),
-                        void *data)
+/* The request that the token leads to, in whose place nobody has answered; or NULL. */
+static struct deferred *find_waiting(const struct deferreds *all, uint64_t token)
 {
-    struct deferred *deferred = all == NULL ? NULL : find(all, token);
+    struct deferred *deferred = all == NULL ? NULL : deferred_find(all, token);
 
     if (deferred == NULL || deferred->serial != (uint32_t)token ||
         (deferred->state != DEFERRED_HANDLER && deferred->state != DEFERRED_WAITING))
+        return NULL;
+    return deferred;
+}
+
+bool deferred_on_cancel(struct deferreds *all, uint64_t token, void (*cancelled)(void *data),
+                        void *data)
+{
+    struct deferred *deferred = find_waiting(all, token);
+
+    if (deferred == NULL)
         return false;
     if (deferred->cancelled != NULL && cancelled != NULL &&
         (deferred->cancelled != cancelled || deferred->data != data)) {
@@ -564,13 +424,21 @@ void deferred_waits(struct deferred *deferred, bool waits)
 
 bool deferred_rerunnable(struct deferreds *all, uint64_t token, bool rerunnable)
 {
-    struct deferred *deferred = all == NULL ? NULL : find(all, token);
+    struct deferred *deferred = find_waiting(all, token);
 
-    if (deferred == NULL || deferred->serial != (uint32_t)token ||
-        (deferred->state != DEFERRED_HANDLER && deferred->state != DEFERRED_WAITING))
+    if (deferred == NULL)
         return false;
     deferred_waits(deferred, rerunnable);
     return true;
+}
+
+/* The request waits no more, and its module is not who ends that. */
+static void wait_no_more(struct deferred *deferred)
+{
+    timer_cancel(deferred->all->loop, &deferred->timer);
+    time_waited(deferred);
+    deferred->state = DEFERRED_ANSWERED;
+    deferred->over = true;
 }
 
 void deferred_fail(struct deferred *deferred, const char *code, const char *format, ...)
@@ -580,10 +448,7 @@ void deferred_fail(struct deferred *deferred, const char *code, const char *form
 
     if (deferred->state != DEFERRED_WAITING)
         return;
-    timer_cancel(deferred->all->loop, &deferred->timer);
-    time_waited(deferred);
-    deferred->state = DEFERRED_ANSWERED;
-    deferred->over = true;
+    wait_no_more(deferred);
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
@@ -599,10 +464,7 @@ void deferred_drop(struct deferred *deferred)
 
     deferred->conn = 0;
     if (was == DEFERRED_WAITING) {
-        timer_cancel(deferred->all->loop, &deferred->timer);
-        time_waited(deferred);
-        deferred->state = DEFERRED_ANSWERED;
-        deferred->over = true;
+        wait_no_more(deferred);
         deferred->req.answered = true;
         deferred->req.failed = true;
         snprintf(deferred->req.code, sizeof(deferred->req.code), "cancelled");
