@@ -99,15 +99,34 @@ int sealed_copy(const char *path, struct error *error)
 
 int sealed_bytes(const char *name, struct bytes bytes, struct error *error)
 {
-    int to = memory_file(name);
+    int to = sealed_later(name, error);
 
-    if (to < 0) {
-        error_errno(error, "cannot create a file in memory");
-    } else if (!write_all(to, bytes, error) || !seal(to, error)) {
+    if (to >= 0 && !sealed_fill(to, bytes, error)) {
         close(to);
         to = -1;
     }
     return to;
+}
+
+int sealed_later(const char *name, struct error *error)
+{
+    int fd = memory_file(name);
+
+    if (fd < 0)
+        error_errno(error, "cannot create a file in memory");
+    return fd;
+}
+
+bool sealed_fill(int fd, struct bytes bytes, struct error *error)
+{
+    return write_all(fd, bytes, error) && seal(fd, error);
+}
+
+bool sealed_is(int fd)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+
+    return seals >= 0 && (seals & F_SEAL_WRITE) != 0;
 }
 
 bool sealed_map(int fd, struct bytes *contents, struct error *error)

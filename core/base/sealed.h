@@ -16,6 +16,15 @@ int sealed_copy(const char *path, struct error *error);
 /* The same of bytes that are no file yet. `name` is for people who look at the process. */
 int sealed_bytes(const char *name, struct bytes bytes, struct error *error);
 
+/* A memory file that is filled and sealed later, by another process. As the others. */
+int sealed_later(const char *name, struct error *error);
+
+/* Fills and seals it. False with the reason; then it is no sealed file. */
+bool sealed_fill(int fd, struct bytes bytes, struct error *error);
+
+/* Whether it is sealed by now. */
+bool sealed_is(int fd);
+
 /* Maps a sealed file read-only. An empty file gives an empty span. False with the reason. */
 bool sealed_map(int fd, struct bytes *contents, struct error *error);
 void sealed_unmap(struct bytes contents);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -59,12 +60,19 @@ static void look(struct known *known)
         close(fd);
 }
 
-static const struct known *find(const char *path)
+static struct known *find_known(const char *path)
 {
     struct known *known = all;
 
     while (known != NULL && strcmp(known->file.path, path) != 0)
         known = known->next;
+    return known;
+}
+
+static const struct known *find(const char *path)
+{
+    struct known *known = find_known(path);
+
     if (known != NULL)
         return known;
     known = must_zalloc(sizeof(*known));
@@ -78,6 +86,56 @@ static const struct known *find(const char *path)
 void conf_file_read(const char *path)
 {
     find(path);
+}
+
+/* ---- Copies ---- */
+
+/* In front of a path and of what the file holds, which have a NUL behind them that is counted. */
+struct record {
+    uint64_t path_size, size;
+};
+
+struct bytes conf_files_copy(void)
+{
+    size_t size = 0;
+
+    for (const struct known *k = all; k != NULL; k = k->next) {
+        if (k->file.data != NULL)
+            size += sizeof(struct record) + strlen(k->file.path) + 1 + k->file.size + 1;
+    }
+    char *copy = must_alloc(size + 1), *to = copy;
+    for (const struct known *k = all; k != NULL; k = k->next) {
+        if (k->file.data == NULL)
+            continue;
+        const struct record record = {strlen(k->file.path) + 1, k->file.size + 1};
+        memcpy(to, &record, sizeof(record));
+        memcpy(to += sizeof(record), k->file.path, record.path_size);
+        memcpy(to += record.path_size, k->file.data, record.size);
+        to += record.size;
+    }
+    return (struct bytes){copy, size};
+}
+
+void conf_files_take(struct bytes copy)
+{
+    struct record record;
+
+    while (copy.size >= sizeof(record)) {
+        memcpy(&record, copy.data, sizeof(record));
+        const char *path = copy.data + sizeof(record);
+        copy.size -= sizeof(record);
+        if (record.path_size == 0 || record.size == 0 || record.path_size > copy.size ||
+            record.size > copy.size - record.path_size || path[record.path_size - 1] != '\0')
+            return;
+        if (find_known(path) == NULL) {
+            struct known *known = must_zalloc(sizeof(*known));
+            known->file = (struct conf_file){path, path + record.path_size, record.size - 1};
+            known->next = all;
+            all = known;
+        }
+        copy.data = path + record.path_size + record.size;
+        copy.size -= record.path_size + record.size;
+    }
 }
 
 bool conf_file_get(const char *path, struct conf_file *file, struct error *error)

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 #define CONF_FILE_MAX (1u << 20)
@@ -21,6 +22,11 @@ struct conf_file {
 
 /* Reads a file, unless that was tried already. */
 void conf_file_read(const char *path);
+
+/* All that were read well, in one piece of memory that the caller frees; and such a piece, of this
+ * process or another one, whose files count as read from then on. It has to stay as it is. */
+struct bytes conf_files_copy(void);
+void conf_files_take(struct bytes copy);
 
 /* What the file holds; reads it now if need be. False with the reason. */
 bool conf_file_get(const char *path, struct conf_file *file, struct error *error);

@@ -68,6 +68,7 @@ static void write_generation(cJSON *state, const struct generation *generation)
         cJSON_AddNumberToObject(item, "heir", generation->heirs[i].heir);
         cJSON_AddItemToArray(heirs, item);
     }
+    cJSON_AddNumberToObject(state, "files", generation->files);
     cJSON *list = cJSON_AddArrayToObject(state, "modules");
     for (size_t i = 0; i < generation->module_file_count; i++) {
         cJSON *item = cJSON_CreateObject();
@@ -129,6 +130,7 @@ void inherit_keep_open(bool keep)
         state_keep_open(passed_descriptor(i), keep);
     for (size_t i = 0; i < generation->module_file_count; i++)
         state_keep_open(generation->module_files[i].fd, keep);
+    state_keep_open(generation->files, keep);
     if (log_descriptor() > STDERR_FILENO)
         state_keep_open(log_descriptor(), keep);
 }
@@ -381,6 +383,8 @@ static struct generation *resumed_generation(const cJSON *state)
 
     generation->former = true;
     generation->log = -1;
+    generation->files = (int)state_number(state, "files", -1);
+    state_keep_open(generation->files, false);
     generation->number =
         (uint64_t)state_number(state, "current", state_number(state, "generation", 0));
     generation->slots = (uint32_t)state_number(state, "slots", 1);

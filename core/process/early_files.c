@@ -4,10 +4,12 @@
  * anything of the modules (module/manifest.h). */
 #include "process/early_files.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/sealed.h"
 #include "conf/file.h"
@@ -81,11 +83,35 @@ static void read_filters(const struct generation *generation, const struct filte
         read_block(generation, f->block, names);
 }
 
+/* The copy stays mapped: values of directives are in it. */
+static void take(int fd)
+{
+    struct bytes copy;
+    struct error error;
+
+    if (fd >= 0 && sealed_is(fd) && sealed_map(fd, &copy, &error))
+        conf_files_take(copy);
+}
+
+void early_files_keep(const struct generation *generation)
+{
+    struct error error;
+
+    early_files_read(generation);
+    if (generation->files < 0 || sealed_is(generation->files))
+        return;
+    struct bytes copy = conf_files_copy();
+    if (!sealed_fill(generation->files, copy, &error))
+        log_warn("each worker reads the files of directives by itself: %s", error.text);
+    free((void *)(uintptr_t)copy.data);
+}
+
 void early_files_read(const struct generation *generation)
 {
     const struct settings *settings = generation->settings;
     struct names names = {0};
 
+    take(generation->files);
     for (size_t i = 0; i < generation->module_file_count; i++)
         look(&generation->module_files[i], &names);
     for (const struct module_settings *m = settings->modules; m != NULL && names.count > 0;

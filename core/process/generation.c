@@ -138,6 +138,19 @@ static bool seal_modules(struct generation *generation, const struct generation 
     return good;
 }
 
+/* A place for what the probe reads of files that directives name. */
+static int place_for_files(const struct generation *again)
+{
+    struct error error;
+
+    if (again != NULL && again->files >= 0)
+        return fcntl(again->files, F_DUPFD_CLOEXEC, 0);
+    int fd = sealed_later("files", &error);
+    if (fd < 0)
+        log_warn("each worker reads the files of directives by itself: %s", error.text);
+    return fd;
+}
+
 /* ---- Arenas ---- */
 
 static uint64_t largest_frame(const struct settings *settings)
@@ -203,7 +216,7 @@ void generation_measure(struct generation *generation)
         .workers = generation->slots,
         .connections = (uint32_t)settings->worker_connections,
         .vaults = (uint32_t)settings->vault_processes,
-        .descriptors = (uint32_t)generation->module_file_count,
+        .descriptors = (uint32_t)generation->module_file_count + 1, /* and `files` */
         .worker_files = open_files_possible((uint64_t)settings->worker_rlimit_nofile),
     };
     uint64_t hard = open_files_possible(0);
@@ -272,6 +285,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     generation->number = number;
     generation->users = 1;
     generation->log = -1;
+    generation->files = -1;
     generation->tree =
         basis->again == NULL
             ? generation_configure(options, &generation->settings, errors)
@@ -293,6 +307,7 @@ struct generation *generation_build(const struct serve_options *options, uint64_
     good = preflight_processors(generation->tree, generation->settings, errors) && good;
     good = check_methods(generation->settings, errors) && good;
     good = seal_modules(generation, basis->again, errors) && good;
+    generation->files = place_for_files(basis->again);
     generation_measure(generation);
     good = plan_arena(generation, basis->load, errors) && good;
     good = zones_make(generation->settings, errors) && good;
@@ -511,6 +526,8 @@ void generation_release(struct generation *generation)
         if (generation->module_files[i].fd >= 0)
             close(generation->module_files[i].fd);
     }
+    if (generation->files >= 0)
+        close(generation->files);
     if (generation->log >= 0)
         close(generation->log);
     free(generation->module_files);

@@ -42,6 +42,7 @@ struct generation {
     struct settings *settings;
     struct module_file *module_files; /* one for each load_module */
     size_t module_file_count;
+    int files; /* what its probe has read of directives' files: process/early_files.h; or -1 */
     struct hearing hearing;         /* the addresses to listen on */
     struct registering registering; /* the addresses to register */
     struct generation_listener *listeners;

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "module/hooks.h"
 #include "process/channel.h"
+#include "process/early_files.h"
 #include "process/title.h"
 #include "rpc/callback.h"
 #include "rpc/forked.h"
@@ -101,6 +102,7 @@ _Noreturn void probe_main(const struct worker_start *start)
     for (size_t i = 0; i < generation->module_file_count; i++)
         keep[count++] = generation->module_files[i].fd;
     started.start = start;
+    early_files_keep(generation);
     start_leave_master(&started, keep, count);
     forked_begin(NULL, keep, count, note_whose);
     free(keep);

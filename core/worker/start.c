@@ -129,11 +129,11 @@ void start_leave_master(struct started *started, const int *keep, size_t count)
         start_fail(start, error.text);
     log_use(&start->generation->settings->log, start->generation->log);
     log_move_apart();
+    early_files_read(start->generation);
     child_begin(keep, count);
     core_dump_limit(start->generation->settings);
     if (started->row != NULL)
         log_count_lost(&started->row->counters[COUNT_LOG_LOST]);
-    early_files_read(start->generation);
     if (!privilege_drop(&start->generation->identity, start->master, &error))
         start_fail(start, error.text);
     if (!core_dump_enter(start->generation->settings, &error)) {

@@ -287,6 +287,35 @@ START_TEST(a_reload_takes_new_authorities)
 }
 END_TEST
 
+/* Certificates are renewed one file after the other, and a worker may die in between. */
+START_TEST(a_worker_has_the_files_that_its_generation_began_with)
+{
+    struct behind there = behind("IP:127.0.0.1");
+    struct server *front = server_new();
+
+    file_copy(file(&there, "authority.pem"), server_path(front, "trusted.pem"));
+    configure(front, there.port, "ssl_trusted_certificate trusted.pem;");
+    front->reports_allowed = true; /* workers are killed */
+    server_start(front);
+    int client = client_connect(front);
+    comes(client);
+    file_write(server_path(front, "trusted.pem"), "half of it", 10);
+    pid_t workers[8];
+    size_t count = server_workers(front, workers, 8);
+    for (size_t i = 0; i < count; i++) {
+        kill(workers[i], SIGKILL);
+        wait_until(server_stat(front, "crashes") == (double)i + 1, "no worker dies");
+        comes(client);
+    }
+    ck_assert_ptr_null(strstr(server_log(front), "could not be replaced"));
+    struct run run = server_ask(front, "reload");
+    expect_status(&run, 1);
+    expect_part(run.err, "trusted.pem cannot be used");
+    comes(client);
+    close(client);
+}
+END_TEST
+
 /* ---- Bytes ---- */
 
 /* More than the sockets hold, in both directions at once. */
@@ -689,6 +718,7 @@ E2E_MAIN("tls_out", a_server_behind_is_asked_over_tls,
          a_server_without_tls_is_told_from_one_with,
          a_server_that_stops_in_the_handshake_is_given_up, files_that_cannot_be_used_are_refused,
          a_missing_plugin_costs_ssl_alone, a_reload_takes_new_authorities,
+         a_worker_has_the_files_that_its_generation_began_with,
          large_messages_pass_in_both_directions,
          a_server_that_comes_again_is_asked_again_and_nothing_is_left,
          a_chain_over_tls_outlives_workers_of_both, a_crash_behind_is_answered_over_tls,

@@ -107,7 +107,8 @@ typedef enum {
     PILLION_JSON = 13,   /* pillion_bytes: any value, as the client sent it */
 
     /* Of directives. A file of at most a megabyte, which the server reads before it gives up its
-     * rights: the file may be root's alone. Each reload reads it anew. Since 1.6. */
+     * rights: the file may be root's alone. Each reload reads it anew, once for all workers of its
+     * configuration and those that take their places. Since 1.6. */
     PILLION_FILE = 14 /* pillion_file: a path made absolute with the server's prefix */
 } pillion_type;
 
@@ -1047,18 +1048,23 @@ pillion_tls *pillion_tls_open(pillion_instance *self, const pillion_tls_settings
 /* Begins TLS over `fd`, a stream socket that is connected or about to be, and writes a descriptor
  * to `*plain`: a non-blocking stream socket, close-on-exec (one end of a pair), over which the
  * module speaks with the server in plain bytes. `fd` is the server's from then on, and no watch of
- * the module's is on it any more. The module closes `*plain` like any descriptor, at any time: what
- * it has written since the handshake was done is still sent, and a handshake that is not done is
- * given up. A connection has three descriptors. `name` is the host's, a name or an address without
- * a port, by which the server is asked and verified unless the settings have another; it is copied.
+ * the module's is on it any more. A connection has three descriptors. `name` is the host's, a name
+ * or an address without a port, by which the server is asked and verified unless the settings have
+ * another; it is copied.
+ *
+ * The module closes `*plain` like any descriptor, at any time. A handshake that is not done is
+ * given up then; what was written since it was done is still sent, for five seconds, and while the
+ * worker lives: it does not wait for that where it ends.
  *
  * `told` is called, and never before this returns, with NULL when the handshake is done: nothing
  * that is written before is sent before, and nothing may be written that the server must not get
  * unverified. It is called with the reason, a sentence without a full stop, which lasts until it
  * returns, when the handshake fails or TLS breaks later; then `*plain` ends, too, and is the
- * module's to close. A reason that begins with "TLS: " is TLS's, and others are the
- * network's: it may have names in it, of certificates and files, that are the log's and not the
- * client's. Where the server ends the connection in order, `*plain` only ends.
+ * module's to close. A reason that begins with "TLS: " may have names in it, of certificates and
+ * files, that are the log's and not the client's; any other one is the network's. Where the server
+ * ends the connection, `*plain` only ends: also where it does not say so in TLS (close_notify), as
+ * many do not. So a protocol has to tell by itself that a message is whole, or somebody on the way
+ * may cut it.
  *
  * The handle is for pillion_cancel, before what `data` leads to ends: `told` is not called any more
  * then, and the connection goes on. pillion_end_with does so at a request's end. It leads nowhere
