@@ -6,6 +6,7 @@
 #include "master/directory_memory.h"
 #include "master/generations.h"
 #include "master/master.h"
+#include "master/state.h"
 #include "process/gateway.h"
 
 #define LOOK_NS        (100 * NS_PER_MS)
@@ -22,6 +23,7 @@ static struct {
     uint64_t number;   /* of the generation that served when the last reload began */
     uint64_t begun_ns; /* when that was; 0: never */
     unsigned failures; /* reloads for the same reason that have changed nothing */
+    uint64_t known_ns; /* found_known_ns */
 } found;
 
 void found_begin(bool (*reload)(void))
@@ -29,15 +31,19 @@ void found_begin(bool (*reload)(void))
     found.reload = reload;
 }
 
-/* Compares the methods in the directory with those of the current generation. */
+/* Compares the methods in the directory with those of the current generation. Where not everything
+ * is known, nothing is known to be gone. */
 static void compare(const struct generation *current, const struct directory *directory)
 {
     struct text now = {0};
     bool differed = found.differs && found.only_lacks;
 
-    gateway_look(current->settings, directory, &now);
+    bool known = gateway_look(current->settings, directory, &now);
+    if (known && found.known_ns == 0)
+        found.known_ns = clock_ns();
     found.differs = strcmp(text_string(&now), text_string(&current->found)) != 0;
     found.only_lacks = found.differs && gateway_only_lacks(&current->found, &now);
+    found.differs = found.differs && (known || !found.only_lacks);
     if (!differed)
         found.since_ns = clock_ns();
     text_free(&now);
@@ -103,4 +109,20 @@ void found_serve(void)
         timer_set(&master.loop, &found.timer, 0, look);
     else
         timer_cancel(&master.loop, &found.timer);
+}
+
+uint64_t found_known_ns(void)
+{
+    return found.known_ns;
+}
+
+void found_write(cJSON *state)
+{
+    cJSON_AddNumberToObject(state, "found_known_ns", (double)found.known_ns);
+}
+
+/* A former binary that does not say it has served with what it knew. */
+void found_read(const cJSON *state)
+{
+    found.known_ns = (uint64_t)state_number(state, "found_known_ns", 1);
 }

@@ -7,6 +7,7 @@
 #include "master/binary.h"
 #include "master/control.h"
 #include "master/directory_memory.h"
+#include "master/found.h"
 #include "master/gates.h"
 #include "master/handover.h"
 #include "master/inherit.h"
@@ -42,6 +43,7 @@ static const struct owner {
     {"directory", directory_memory_write, directory_memory_read, directory_memory_keep_open},
     {"registry", registry_write, registry_read, registry_keep_open},
     {"wants", wants_write, wants_read, NULL},
+    {"found methods", found_write, found_read, NULL},
     {"zones", zones_write, zones_read, zones_keep_open},
     {"vaults", vaults_write, vaults_read, vaults_keep_open},
     {"gates", gates_write, gates_read, gates_keep_open},

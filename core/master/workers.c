@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/directory_memory.h"
+#include "master/found.h"
 #include "master/generations.h"
 #include "master/master.h"
 #include "process/child.h"
@@ -177,6 +178,7 @@ static bool worker_fork(struct worker *worker, int channel, struct error *error)
         .board = master.board,
         .row = worker->row,
         .directory = directory_memory(),
+        .services_known_ns = found_known_ns(),
         .master = master.pid,
     };
 

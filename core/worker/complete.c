@@ -11,23 +11,37 @@
 static struct {
     struct loop *loop;
     struct dispatcher *dispatcher;
-    const struct generation *generation;
-    const struct directory *directory;
+    const struct worker_start *start;
     struct timer timer;
-    uint64_t known_ns; /* since when all services are known; 0: they are not */
+    uint64_t known_ns; /* since when this worker knows all services; 0: it does not */
 } complete;
+
+/* Whether a server that has found no method yet has waited long enough for one. A reload, and a
+ * worker in the place of another, begin no new wait. */
+static bool is_none_believed(void)
+{
+    uint64_t server_ns = complete.start->services_known_ns;
+    uint64_t since_ns = server_ns != 0 ? server_ns : complete.known_ns;
+
+    return clock_ns() - since_ns >=
+           complete.start->generation->settings->proxy_all_keep_ms * NS_PER_MS;
+}
 
 static bool is_complete(void)
 {
+    const struct generation *generation = complete.start->generation;
     struct text now = {0};
-    bool known = gateway_look(complete.generation->settings, complete.directory, &now);
-    bool all = known && gateway_only_lacks(&complete.generation->found, &now);
+    bool known = gateway_look(generation->settings, complete.start->directory, &now);
+    bool all = known && gateway_only_lacks(&generation->found, &now);
+    bool none = all && generation->found.size == 0;
 
     text_free(&now);
     if (!known)
         complete.known_ns = 0;
     else if (complete.known_ns == 0)
         complete.known_ns = clock_ns();
+    if (none)
+        return is_none_believed();
     return all || (known && clock_ns() - complete.known_ns > PATIENCE_NS);
 }
 
@@ -39,12 +53,11 @@ static void look(struct timer *timer)
 }
 
 void complete_begin(struct loop *loop, struct dispatcher *dispatcher,
-                    const struct generation *generation, const struct directory *directory)
+                    const struct worker_start *start)
 {
     complete.loop = loop;
     complete.dispatcher = dispatcher;
-    complete.generation = generation;
-    complete.directory = directory;
-    if (directory != NULL && gateway_wanted(generation->settings))
+    complete.start = start;
+    if (start->directory != NULL && gateway_wanted(start->generation->settings))
         look(&complete.timer);
 }

@@ -21,6 +21,7 @@ struct worker_start {
     struct board *board;
     struct board_row *row;
     const struct directory *directory; /* of services; NULL: there is none */
+    uint64_t services_known_ns;        /* since when those of `proxy_all` are known; 0: not yet */
     pid_t master;
     bool rehearses; /* for probes: also call the `start` hooks, for `pillion -t` */
 };

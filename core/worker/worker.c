@@ -466,7 +466,7 @@ _Noreturn void worker_main(const struct worker_start *start)
     }
     worker.dispatcher.servers = worker.started.servers;
     worker.dispatcher.server_count = worker.started.server_count;
-    complete_begin(&worker.loop, &worker.dispatcher, generation, worker.started.start->directory);
+    complete_begin(&worker.loop, &worker.dispatcher, worker.started.start);
     rpc_server_part(&worker.parting, settings->servers, &worker.dispatcher, generation->number,
                     settings->drain_timeout_ms > 0 ? settings->drain_timeout_ms : 1);
     accept_prepare(&worker.acceptor, &worker.acceptance);

@@ -360,6 +360,35 @@ START_TEST(a_gateway_is_ready_once_it_knows_what_it_serves)
 }
 END_TEST
 
+static int readiness(const struct server *server)
+{
+    const char *list;
+
+    return readiness_of(server, &list);
+}
+
+/* As where all of a site starts: its services come a moment later. */
+START_TEST(a_gateway_that_finds_nothing_waits_before_it_is_ready)
+{
+    struct etcd_cluster *etcd = etcd_new();
+    struct server *waits = server_new(), *gateway;
+
+    gateway_conf(waits, etcd, "", "proxy_all registry:/pillion/;");
+    server_start(waits);
+    server_wait_log(waits, "the registry answers");
+    gateway = gateway_of(etcd, "proxy_all registry:/pillion/;");
+    wait_until(readiness(gateway) == 200, "nothing is not believed after proxy_all_keep");
+    ck_assert_int_eq(readiness(waits), 503); /* for a minute */
+    server_reload(gateway);
+    wait_until(readiness(gateway) == 200, "a reload makes a gateway unready");
+    server_reload(gateway); /* by now the server has waited as long as its first worker */
+    ck_assert_int_eq(readiness(gateway), 200);
+    serve_as(etcd, "shop", HELLO, "method greet;");
+    wait_until(readiness(waits) == 200, "the gateway does not become ready");
+    ck_assert(has(waits, "greet"));
+}
+END_TEST
+
 /* Registers services below /pillion/, of a method each: "m000" and so on, which `server` has. */
 static void register_many(const struct etcd_cluster *etcd, const struct server *server, int first,
                           int count)
@@ -406,4 +435,5 @@ E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
          gateways_do_not_call_each_other_in_a_circle, declares_is_there_for_any_method,
          mistakes_in_its_block_are_said_before_methods_are_found,
          a_gateway_is_ready_once_it_knows_what_it_serves,
+         a_gateway_that_finds_nothing_waits_before_it_is_ready,
          of_more_services_than_there_may_be_the_rest_is_not_listed)

@@ -15,6 +15,7 @@
 static struct directory *directory;
 static struct error error;
 static const char *offered = ""; /* what gateway_look finds */
+static bool unknown;             /* and it says that this is not all */
 static uint64_t now_ns;
 static struct generation *current;
 static struct timer *timer;
@@ -40,14 +41,15 @@ const struct directory *__wrap_directory_memory(void)
     return directory;
 }
 
-void __wrap_gateway_look(const struct settings *settings, const struct directory *from,
+bool __wrap_gateway_look(const struct settings *settings, const struct directory *from,
                          struct text *found);
-void __wrap_gateway_look(const struct settings *settings, const struct directory *from,
+bool __wrap_gateway_look(const struct settings *settings, const struct directory *from,
                          struct text *found)
 {
     ck_assert_ptr_eq(from, directory);
     ck_assert_ptr_eq(settings, current->settings);
     text_append_string(found, offered);
+    return !unknown;
 }
 
 void __wrap_timer_set(struct loop *loop, struct timer *it, uint64_t after_ns,
@@ -181,6 +183,47 @@ START_TEST(methods_that_are_gone_stay_for_a_while)
 }
 END_TEST
 
+/* The next binary may have to fill the directory anew, and the registry be away. */
+START_TEST(what_is_not_known_yet_is_not_gone)
+{
+    begin();
+    serve(2, "a 1 /p/a\n");
+    unknown = true;
+    offer("");
+    pass(100000);
+    ck_assert_uint_eq(reloads, 0);
+    offer("b 1 /p/b\n"); /* of another path, which is known */
+    pass(100);
+    ck_assert_uint_eq(reloads, 1);
+}
+END_TEST
+
+START_TEST(it_is_known_once_and_for_all_when_services_were_known_first)
+{
+    cJSON *state = cJSON_CreateObject();
+
+    unknown = true;
+    begin();
+    pass(1000);
+    ck_assert_uint_eq(found_known_ns(), 0);
+    unknown = false;
+    offer("");
+    pass(100);
+    const uint64_t known_ns = now_ns;
+    ck_assert_uint_eq(found_known_ns(), known_ns);
+    serve(2, "");
+    unknown = true;
+    offer("");
+    pass(1000);
+    ck_assert_uint_eq(found_known_ns(), known_ns);
+    found_write(state);
+    found_read(cJSON_CreateObject()); /* of a binary that does not say it */
+    ck_assert_uint_ne(found_known_ns(), 0);
+    found_read(state);
+    ck_assert_uint_eq(found_known_ns(), known_ns);
+}
+END_TEST
+
 START_TEST(methods_that_come_while_others_are_gone_do_not_wait)
 {
     begin();
@@ -248,7 +291,8 @@ END_TEST
 
 UNIT_MAIN("found", new_methods_are_put_to_use_at_once,
           a_directory_that_is_published_anew_is_no_reason, reloads_have_an_interval,
-          methods_that_are_gone_stay_for_a_while,
+          methods_that_are_gone_stay_for_a_while, what_is_not_known_yet_is_not_gone,
+          it_is_known_once_and_for_all_when_services_were_known_first,
           methods_that_come_while_others_are_gone_do_not_wait,
           a_reload_that_fails_is_tried_less_and_less, other_reloads_and_the_end_come_first,
           without_proxy_all_nobody_looks)
