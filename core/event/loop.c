@@ -217,7 +217,7 @@ static void heap_down(struct loop *loop, size_t at, struct timer_entry entry)
 
 void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback)
 {
-    timer_set_at(loop, timer, clock_ns() + ns, callback);
+    timer_set_at(loop, timer, ns == 0 ? loop->heard_ns + loop->firing : clock_ns() + ns, callback);
 }
 
 void timer_set_at(struct loop *loop, struct timer *timer, uint64_t deadline,
@@ -247,20 +247,19 @@ void timer_cancel(struct loop *loop, struct timer *timer)
         heap_down(loop, at, last);
 }
 
-/* Runs every timer due by now, including 0 ns timers set by this batch's event callbacks. Timers
- * set by timer callbacks wait for the next iteration, or a 0 ns timer could starve the sockets. */
+/* Runs every timer due by `heard_ns`, including 0 ns timers set by this batch's event callbacks. 0
+ * ns timers set by timer callbacks wait for the next iteration, or one could starve the sockets. */
 static void run_timers(struct loop *loop)
 {
-    if (loop->timer_count == 0)
-        return;
-    loop->now = clock_ns();
+    loop->firing = true;
     for (int ran = 0; ran < TIMERS_PER_ITERATION && loop->timer_count > 0 &&
-                      loop->timers[0].deadline <= loop->now && !loop->stopping;
+                      loop->timers[0].deadline <= loop->heard_ns && !loop->stopping;
          ran++) {
         struct timer *timer = loop->timers[0].timer;
         timer_cancel(loop, timer);
         timer->callback(timer);
     }
+    loop->firing = false;
 }
 
 /* A log whose reader stalls loses lines, and reports their number once the reader goes on; also
@@ -324,6 +323,26 @@ static void note_wake(struct loop *loop)
     loop->woke_ns = loop->now = now;
 }
 
+/* Notes up to when this batch has all events. After a wait that a signal has ended it has none, and
+ * a full batch leaves some behind: those come in the next ones, since the kernel goes around. */
+static void note_heard(struct loop *loop, int count)
+{
+    if (count != EVENTS_PER_BATCH)
+        loop->full_batches = 0;
+    else if (loop->full_batches++ == 0)
+        loop->full_since_ns = loop->woke_ns;
+    bool around = loop->full_batches * EVENTS_PER_BATCH >= loop->watch_count;
+    uint64_t heard = 0;
+    if (count >= 0 && loop->full_batches == 0)
+        heard = loop->woke_ns;
+    else if (count >= 0 && around)
+        heard = loop->full_since_ns;
+    if (around)
+        loop->full_batches = 0;
+    /* The last iteration's 0 ns timers are due in any case. */
+    loop->heard_ns = heard > loop->heard_ns ? heard : loop->heard_ns + 1;
+}
+
 /* Calls back the batch's watches that are patient, or those that are not. True when watches of the
  * other kind are left. An event that was delivered is zeroed, because its watch may have become
  * patient since. */
@@ -363,6 +382,7 @@ void loop_run(struct loop *loop)
             abort();
         }
         note_wake(loop);
+        note_heard(loop, count);
         if (run_events(loop, events, count, false))
             run_events(loop, events, count, true);
         run_timers(loop);

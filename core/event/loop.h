@@ -55,7 +55,14 @@ struct loop {
     bool stopping;
     uint64_t log_try_at; /* when the log is next asked to report its lost lines; 0: none are lost */
     uint64_t log_try_ns; /* the pause before that attempt */
-    uint64_t now;        /* clock_ns() when this iteration's events arrived, or its timers ran */
+    uint64_t now;        /* clock_ns() when this iteration's events arrived */
+
+    /* A timer fires when it is due by `heard_ns`: all that was ready before has been handled. What
+     * looks late after a long handler, or after the process was stopped, may only be unread. */
+    uint64_t heard_ns;
+    uint32_t full_batches; /* in a row, from one at full_since_ns on */
+    uint64_t full_since_ns;
+    bool firing; /* timers' callbacks run */
 
     /* For telling how long events have waited for their turn: nothing that is ready now was ready
      * before `behind_ns`. It is when the batch before the last one arrived, or, where the loop has
@@ -87,8 +94,9 @@ void loop_change(struct loop *loop, struct watch *watch, uint32_t events);
  * be passed. */
 void loop_unwatch(struct loop *loop, struct watch *watch);
 
-/* Sets or moves a timer to `ns` from now. Set to 0 ns by the callback of an event, it fires in this
- * iteration; by the callback of a timer, in the next one. */
+/* Sets or moves a timer to `ns` from now. It fires once it is due, and what was ready before has
+ * been handled. Set to 0 ns by the callback of an event, it fires in this iteration; by the
+ * callback of a timer, in the next one. */
 void timer_set(struct loop *loop, struct timer *timer, uint64_t ns, timer_callback callback);
 void timer_cancel(struct loop *loop, struct timer *timer);
 

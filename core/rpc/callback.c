@@ -206,7 +206,10 @@ uint64_t callback_timer(pillion_instance *self, uint64_t after_ms, uint64_t ever
         return 0;
     callback->every_ms = every_ms;
     callback->timer_call = call;
-    timer_set_at(all.loop, &callback->timer, clock_after(clock_ns(), after_ms), timer_fired);
+    if (after_ms == 0)
+        timer_set(all.loop, &callback->timer, 0, timer_fired);
+    else
+        timer_set_at(all.loop, &callback->timer, clock_after(clock_ns(), after_ms), timer_fired);
     return handle_of(callback);
 }
 

@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -499,6 +502,152 @@ START_TEST(timers_may_be_set_and_cancelled_in_callbacks)
 }
 END_TEST
 
+/* ---- What was ready before a timer was due ---- */
+
+static unsigned seen_before; /* calls of the probes, when the timer has fired */
+static struct probe many[300];
+
+static unsigned calls_of_probes(void)
+{
+    unsigned calls = 0;
+
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+        calls += many[i].calls;
+    return calls;
+}
+
+static void note_and_stop(struct timer *timer)
+{
+    fire(timer);
+    seen_before = calls_of_probes();
+    loop_stop(&loop);
+}
+
+static void pass(uint64_t until_ns)
+{
+    while (clock_ns() <= until_ns) {
+    }
+}
+
+static struct alarm tardy;
+
+/* The one makes the other ready, and takes longer than the timer's time. */
+static void delay(struct watch *watch, uint32_t events)
+{
+    count(watch, events);
+    loop_unwatch(&loop, watch);
+    ck_assert_int_eq(eventfd_write(many[1].fd, 1), 0);
+    set_alarm(&tardy, 100000, note_and_stop);
+    pass(tardy.due);
+}
+
+START_TEST(timer_fires_after_what_was_ready_before_it_was_due)
+{
+    setup();
+    probe_watch(&many[0], ready_fd(1), delay);
+    probe_watch(&many[1], ready_fd(0), count);
+    loop_run(&loop);
+    ck_assert_uint_eq(many[1].calls, 1);
+    ck_assert_uint_eq(seen_before, 2);
+    loop_free(&loop);
+}
+END_TEST
+
+static void count_and_drain(struct watch *watch, uint32_t events)
+{
+    eventfd_t number;
+
+    count(watch, events);
+    must(eventfd_read(watch->fd, &number) == 0);
+}
+
+static void run_many(watch_callback callback)
+{
+    setup();
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+        probe_watch(&many[i], ready_fd(1), callback);
+    set_alarm(&tardy, 1, note_and_stop);
+    pass(tardy.due);
+    loop_run(&loop);
+    for (size_t i = 0; i < sizeof(many) / sizeof(many[0]); i++)
+        must(many[i].calls > 0);
+    loop_free(&loop);
+}
+
+START_TEST(timer_fires_after_what_was_ready_in_more_than_one_batch)
+{
+    run_many(count_and_drain);
+    ck_assert_uint_eq(seen_before, sizeof(many) / sizeof(many[0]));
+}
+END_TEST
+
+START_TEST(timer_is_not_starved_by_watches_that_are_always_ready)
+{
+    run_many(count);
+    ck_assert_uint_lt(seen_before, 3 * sizeof(many) / sizeof(many[0]));
+}
+END_TEST
+
+static void exit_good(struct watch *watch, uint32_t events)
+{
+    (void)watch;
+    (void)events;
+    _exit(0);
+}
+
+static void exit_bad(struct timer *timer)
+{
+    (void)timer;
+    _exit(1);
+}
+
+/* Stops the process before the timer is due, and wakes it with a byte when it is. False when the
+ * machine was too slow for that. */
+static bool stop_and_wake(pid_t pid, int to, const volatile uint64_t *due)
+{
+    int status;
+    const char byte = 1;
+
+    while (*due == 0)
+        usleep(100);
+    ck_assert_int_eq(kill(pid, SIGSTOP), 0);
+    ck_assert_int_eq(waitpid(pid, &status, WUNTRACED), pid);
+    if (!WIFSTOPPED(status))
+        return false;
+    bool early = clock_ns() < *due;
+    pass(*due);
+    ck_assert_int_eq(write(to, &byte, 1), 1);
+    kill(pid, SIGCONT);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    if (early)
+        ck_assert_int_eq(status, 0);
+    return early;
+}
+
+START_TEST(process_that_was_stopped_hears_what_has_come_before_its_timers_fire)
+{
+    volatile uint64_t *due =
+        mmap(NULL, sizeof(*due), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint64_t wait_ns = 5 * NS_PER_MS;
+    int ends[2];
+
+    ck_assert_ptr_ne((void *)due, MAP_FAILED);
+    ck_assert_int_eq(pipe(ends), 0);
+    for (bool done = false; !done; wait_ns *= 2) {
+        *due = 0;
+        pid_t pid = fork();
+        if (pid == 0) {
+            struct watch watch = {0};
+            setup();
+            loop_watch(&loop, &watch, ends[0], EPOLLIN, exit_good);
+            timer_set_at(&loop, &tardy.timer, *due = clock_ns() + wait_ns, exit_bad);
+            loop_run(&loop);
+        }
+        done = stop_and_wake(pid, ends[1], due);
+    }
+}
+END_TEST
+
 static struct alarm pair[2];
 
 static void cancel_other(struct timer *timer)
@@ -627,5 +776,9 @@ UNIT_MAIN("loop", timer_of_0_ns_fires_in_this_iteration_for_an_event_and_in_the_
           patient_watches_come_last_in_their_batch_and_once,
           after_batch_comes_before_the_first_wait_and_may_stop,
           timers_fire_once_in_order_and_never_early, timers_may_be_set_and_cancelled_in_callbacks,
+          timer_fires_after_what_was_ready_before_it_was_due,
+          timer_fires_after_what_was_ready_in_more_than_one_batch,
+          timer_is_not_starved_by_watches_that_are_always_ready,
+          process_that_was_stopped_hears_what_has_come_before_its_timers_fire,
           timer_cancelled_when_it_was_due_does_not_fire,
           timer_that_is_always_due_does_not_starve_descriptors, timer_moved_later_fires_later)
