@@ -1,8 +1,10 @@
 /* The watchdog, in the master: kills workers whose handler runs for longer than handler_timeout.
  *
  * Workers read no clock for it. Each worker stores in its row of the board which method runs and
- * how many requests have been handled. The master looks at the rows at a steady pace, and notes
- * since when a row has not changed. See watchdog.h. */
+ * how many requests have been handled. The master looks at the rows at a steady pace, and adds up
+ * for how long a row has not changed. It counts its own looks, not time: while the machine is
+ * suspended, or the master is stopped or has no processor, handlers may not have run either. See
+ * watchdog.h. */
 #include "master/watchdog.h"
 
 #include "base/clock.h"
@@ -18,7 +20,7 @@
 static struct timer timer;
 static uint64_t pace;
 
-static void look_at(struct worker *worker, uint64_t now)
+static void look_at(struct worker *worker)
 {
     struct board_row *row = worker->row;
     uint32_t running = atomic_load_explicit(&row->running, memory_order_acquire);
@@ -27,10 +29,11 @@ static void look_at(struct worker *worker, uint64_t now)
 
     if (running == 0 || dispatched != worker->seen_dispatched || allowed == 0) {
         worker->seen_dispatched = dispatched;
-        worker->seen_since_ns = now;
+        worker->unchanged_ns = 0;
         return;
     }
-    if (now - worker->seen_since_ns < allowed || worker->cause == CAUSE_HUNG ||
+    worker->unchanged_ns += pace;
+    if (worker->unchanged_ns < allowed || worker->cause == CAUSE_HUNG ||
         worker->cause == CAUSE_SILENT)
         return;
     bool stopped = child_view(worker->child.pid).state == 'T';
@@ -44,11 +47,9 @@ static void look_at(struct worker *worker, uint64_t now)
 
 static void look(struct timer *due)
 {
-    uint64_t now = clock_ns();
-
     for (struct worker *w = workers_first(); w != NULL; w = w->next) {
         if (worker_has_clients(w) && w->row != NULL)
-            look_at(w, now);
+            look_at(w);
     }
     timer_set(&master.loop, due, pace, look);
 }

@@ -56,8 +56,8 @@ struct worker {
     bool offline;    /* it has no need of the network */
     uint32_t unheld; /* number of its connections that no vault has room for */
     struct startup startup;
-    struct pulse pulse;                      /* heartbeat.c's */
-    uint64_t seen_dispatched, seen_since_ns; /* watchdog.c's */
+    struct pulse pulse;                     /* heartbeat.c's */
+    uint64_t seen_dispatched, unchanged_ns; /* watchdog.c's */
     uint64_t reopening; /* reopen.c's: the MESSAGE_LOG that it has not answered yet */
     struct {            /* handover.c's */
         uint64_t from;  /* serial of the worker whose connections it is taking over; 0: none */

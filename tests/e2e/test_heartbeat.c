@@ -13,14 +13,14 @@
 
 static int clients[CLIENTS];
 
-static struct server *serve_clients(const char *main_text)
+static struct server *serve_methods(const char *main_text, const char *methods)
 {
     struct server *server = server_new();
 
     server_conf(server,
                 keep_printf("load_module modules/crash.so { journal %s; }\n%s",
                             server_path(server, "run/journal"), main_text),
-                "method ping; method sleep;");
+                methods);
     chmod(server_path(server, "run"), 0777);
     server_start(server);
     for (int i = 0; i < CLIENTS; i++) {
@@ -28,6 +28,11 @@ static struct server *serve_clients(const char *main_text)
         client_expect_alive(clients[i]);
     }
     return server;
+}
+
+static struct server *serve_clients(const char *main_text)
+{
+    return serve_methods(main_text, "method ping; method sleep;");
 }
 
 static void expect_all(const struct server *server)
@@ -213,10 +218,75 @@ START_TEST(a_master_that_did_not_run_finds_nobody_silent)
 }
 END_TEST
 
+static void stop_all(const struct server *server, pid_t *workers)
+{
+    server_signal(server, SIGSTOP);
+    for (int i = 0; i < 2; i++) {
+        const char *path = keep_printf("/proc/%d/stat", (int)workers[i]);
+        kill(workers[i], SIGSTOP);
+        wait_until(strstr(file_read(path, NULL), ") T ") != NULL, "it is not stopped");
+    }
+}
+
+static void go_on(const pid_t *workers)
+{
+    for (int i = 0; i < 2; i++)
+        kill(workers[i], SIGCONT);
+}
+
+/* As in a container or a machine that is paused. */
+START_TEST(a_handler_that_was_paused_with_the_master_has_not_run_for_long)
+{
+    /* A method that nobody calls has the master look every 5 ms. */
+    struct server *server =
+        serve_methods("handler_timeout 2s; heartbeat_timeout off;",
+                      "method ping; method sleep; method noted { timeout 20ms; }");
+    const char *journal = server_path(server, "run/journal");
+    pid_t workers[2];
+
+    ck_assert_uint_eq(server_workers(server, workers, 2), 2);
+    int client = client_connect(server);
+    client_send_frame(client, "{\"in\":\"sleep\",\"params\":1000}");
+    wait_until(access(journal, R_OK) == 0 && file_read(journal, NULL)[0] != '\0',
+               "the handler does not run");
+    for (int i = 0; i < 3; i++) /* and the master sees that it does */
+        pillion("events", "-p", server->prefix);
+    stop_all(server, workers);
+    usleep(2500000);
+    server_signal(server, SIGCONT);
+    /* It goes on first, and looks at them before it answers. */
+    struct run run = pillion("events", "-p", server->prefix);
+    expect_status(&run, 0);
+    go_on(workers);
+    expect_part(client_receive(client, NULL), "\"out\":\"slept");
+    ck_assert(process_lives(workers[0]) && process_lives(workers[1]));
+}
+END_TEST
+
+START_TEST(a_request_that_came_while_a_worker_was_stopped_is_answered)
+{
+    struct server *server =
+        serve_methods("heartbeat_timeout off;", "method ping; idle_timeout 1s;");
+    pid_t workers[2];
+
+    ck_assert_uint_eq(server_workers(server, workers, 2), 2);
+    stop_all(server, workers);
+    for (int i = 0; i < CLIENTS; i++)
+        client_send_frame(clients[i], "{\"in\":\"ping\"}");
+    usleep(2500000);
+    server_signal(server, SIGCONT);
+    go_on(workers);
+    for (int i = 0; i < CLIENTS; i++)
+        client_expect(clients[i], "{\"out\":\"pong\",\"result\":null}");
+}
+END_TEST
+
 E2E_MAIN("heartbeat", an_idle_worker_that_is_stopped_is_replaced,
          a_vault_that_is_stopped_is_replaced, vault_and_worker_together_are_replaced,
          a_reload_waits_until_a_stopped_vault_is_replaced,
          a_reload_waits_until_a_stopped_worker_is_replaced,
          a_reload_fails_when_the_vault_stays_silent, a_reload_fails_when_a_worker_stays_silent,
          a_long_handler_is_the_other_watchdogs_affair,
-         a_master_that_did_not_run_finds_nobody_silent)
+         a_master_that_did_not_run_finds_nobody_silent,
+         a_handler_that_was_paused_with_the_master_has_not_run_for_long,
+         a_request_that_came_while_a_worker_was_stopped_is_answered)
