@@ -101,7 +101,8 @@ static void answer_methods(struct pillion_request *req, const struct call *call)
     bool calls = call->server->settings->status_calls;
     struct text text = {0};
 
-    text_printf(&text, "{\"generation\":%llu,\"calls\":%s,\"methods\":[",
+    text_printf(&text, "{\"started_at_ms\":%llu,\"generation\":%llu,\"calls\":%s,\"methods\":[",
+                (unsigned long long)req->introspect->board->started_at_ms,
                 (unsigned long long)req->introspect->generation, calls ? "true" : "false");
     for (size_t m = 0; m < call->server->methods.count; m++)
         append_method(&text, &call->server->methods.methods[m], true, calls);

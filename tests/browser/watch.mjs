@@ -294,10 +294,12 @@ cases.it_comes_back_when_the_server_does = async (browser, server) => {
   const page = await open(browser, server);
   server.process.kill("SIGKILL");
   await page.locator("#state[data-state=lost]").waitFor();
+  server.configure(CALLS + "method brand.new { handler ping.ping; }");
   await server.start();
   await page.locator("#state[data-state=live]").waitFor();
   // The curve has a gap: nothing is known of the time without a server.
   await until(async () => await page.locator("#plot .curve.rate").count() === 2, () => "the chart goes on as if nothing had been");
+  await row(page, "brand.new").waitFor(); // the new server's first generation is another one
   await finish(page, (text) => /ERR_(CONNECTION_REFUSED|CONNECTION_RESET|INCOMPLETE_CHUNKED_ENCODING|EMPTY_RESPONSE)/.test(text));
 };
 

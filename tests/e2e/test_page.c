@@ -358,6 +358,7 @@ START_TEST(methods_of_all_blocks_are_told_and_params_where_calls_are_on)
     struct server *server = server_serve(block, "status on; method greet;");
     const char *body = body_of(ask(server, "GET /status/methods", ""));
 
+    expect_part(body, "{\"started_at_ms\":");
     expect_part(body, "\"calls\":false");
     expect_part(body, "{\"name\":\"greet\",\"module\":\"hello\",\"version\":\"1.0.0\"");
     expect_part(body, "{\"name\":\"elsewhere\",\"module\":\"ping\"");

@@ -1,6 +1,6 @@
 // The whole: what comes in goes into the model, and the page shows the model.
 
-const page = {paused: false, methods: null, workers: null, listOf: -1, due: false, told: undefined};
+const page = {paused: false, methods: null, workers: null, listOf: "", due: false, told: undefined};
 
 const STATES = {live: "live", lost: "connection lost, trying again", locked: "a token is needed", connecting: "connecting"};
 
@@ -95,18 +95,21 @@ function show() {
   });
 }
 
-/** The methods of the configuration, anew after each reload. */
-async function askMethods(generation) {
-  page.listOf = generation;
+/** Names a configuration in use: each start of the server counts its generations from 1. */
+const configurationOf = (it) => `${it.started_at_ms}/${it.generation}`;
+
+/** The methods of the configuration, anew after each reload and each start. */
+async function askMethods(configuration) {
+  page.listOf = configuration;
   try {
     const reply = await fetch("/status/methods", {headers: authorization(), cache: "no-store"});
     if (!reply.ok) throw new Error(String(reply.status));
     const list = await reply.json();
     takeMethods(list);
-    page.listOf = list.generation;
+    page.listOf = configurationOf(list);
     show();
   } catch {
-    page.listOf = -1; // the next sample asks again
+    page.listOf = ""; // the next sample asks again
   }
 }
 
@@ -118,12 +121,12 @@ function start() {
     sample: (sample) => {
       takeSample(sample);
       if (sample.interval_ms > 0) feed.interval = sample.interval_ms;
-      if (page.listOf !== sample.generation) askMethods(sample.generation);
+      if (page.listOf !== configurationOf(sample)) askMethods(configurationOf(sample));
       show();
     },
     event: (event) => {
       if (!takeEvent(event)) return;
-      if (model.last && event.at_ms > model.last.at_ms - 5000) announce(`${words(event.kind)}: ${event.text}`);
+      if (model.last) announce(`${words(event.kind)}: ${event.text}`);
       show();
     },
   };
@@ -141,7 +144,7 @@ function start() {
     show();
   });
   $("token-open").addEventListener("click", () => { $("token-text").value = token.get(); $("token").showModal(); });
-  $("token-form").addEventListener("submit", () => { token.set($("token-text").value.trim()); page.listOf = -1; follow(); });
+  $("token-form").addEventListener("submit", () => { token.set($("token-text").value.trim()); page.listOf = ""; follow(); });
   for (const button of document.querySelectorAll("[data-close]"))
     button.addEventListener("click", () => button.closest("dialog").close());
   follow();
