@@ -19,10 +19,10 @@
 #include "base/memory.h"
 #include "master/blame.h"
 #include "master/generations.h"
-#include "master/keeper.h"
 #include "master/master.h"
 #include "master/report.h"
 #include "master/state.h"
+#include "master/vaults.h"
 #include "master/workers.h"
 
 #define FULL_NS (100 * NS_PER_MS) /* pause before a worker that had no room is asked again */

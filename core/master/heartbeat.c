@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "master/gates.h"
 #include "master/generations.h"
-#include "master/keeper.h"
 #include "master/master.h"
 #include "master/registry.h"
 #include "master/report.h"
+#include "master/vaults.h"
 #include "master/workers.h"
 
 static struct {

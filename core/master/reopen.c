@@ -17,9 +17,9 @@
 #include "master/control.h"
 #include "master/gates.h"
 #include "master/generations.h"
-#include "master/keeper.h"
 #include "master/master.h"
 #include "master/registry.h"
+#include "master/vaults.h"
 #include "master/workers.h"
 
 #define PATIENCE (10 * NS_PER_S) /* a worker may be running a handler */

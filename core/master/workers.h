@@ -64,7 +64,7 @@ struct worker {
         bool expecting; /* it keeps room for connections that it is to take over */
         bool full;      /* it has no room to take over more */
     } adoption;
-    struct {                                 /* keeper.c's */
+    struct {                                 /* vault_channels.c's */
         uint64_t shown[VAULT_PROCESSES_MAX]; /* by seat: the vault shown to it last; 0: its first */
         bool unreached[VAULT_PROCESSES_MAX]; /* by seat: the vault lacks a channel to it */
         bool single;                         /* its version knows one vault, that of seat 0 */

@@ -4,9 +4,9 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "master/generations.h"
-#include "master/keeper.h"
 #include "master/master.h"
 #include "master/state.h"
+#include "master/vault_channels.h"
 #include "master/workers.h"
 
 void workers_write(cJSON *state)

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "master/blame.h"
 #include "master/handover.h"
-#include "master/keeper.h"
+#include "master/vaults.h"
 #include "worker_table.h"
 
 /* ---- Fakes ---- */

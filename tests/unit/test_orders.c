@@ -24,11 +24,12 @@
 #include "master/control.h"
 #include "master/events.h"
 #include "master/generations.h"
-#include "master/keeper.h"
 #include "master/master.h"
 #include "master/orders.h"
 #include "master/rehearsal.h"
 #include "master/reload.h"
+#include "master/vault_channels.h"
+#include "master/vaults.h"
 #include "master/workers.h"
 #include "process/children.h"
 

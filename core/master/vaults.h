@@ -1,19 +1,19 @@
-/* Keeping the vaults, in the master: starting them, starting another where one dies, and making the
- * channels between each of them and each worker. See master.h.
+/* The vaults' processes, in the master: starting them, and starting another where one dies. Their
+ * channels to workers are vault_channels.h's.
  *
  * A vault has a seat, numbered from 0, which outlives the process in it. A generation says how many
  * seats it uses (`vaults` in its capacity); workers put the connections that they accept into the
  * first seat with room. Seats beyond that are surplus: their vaults end when they are empty. */
-#ifndef PILLION_MASTER_KEEPER_H
-#define PILLION_MASTER_KEEPER_H
+#ifndef PILLION_MASTER_VAULTS_H
+#define PILLION_MASTER_VAULTS_H
 
 #include <cjson/cJSON.h>
 
 #include "base/error.h"
-#include "master/workers.h"
+#include "master/pulse.h"
 #include "process/channel.h"
 
-/* What the keeper tells its owner, and asks it. */
+/* What is told, and asked, of the vaults. */
 struct vault_events {
     /* Some vault has sent messages: a sign of life, or a new count of what it holds. */
     void (*heard)(void);
@@ -38,22 +38,8 @@ void vaults_sweep(void);
 /* True when the child `pid` is a vault. */
 bool vault_is(pid_t pid);
 
-/* Makes a channel to each vault for a worker that is to be started: the worker's ends by seat.
- * `channels` has room for VAULT_PROCESSES_MAX, and is -1 where there is no vault. False when there
- * are no descriptors for all of them: a worker that cannot reach a vault could take over nothing
- * that the vault holds, and would use up descriptors that other workers need. */
-bool vaults_connect(struct worker *worker, int *channels, struct error *error);
-
-/* True while some vault has no channel to the worker yet, and so may lack sockets of the worker's
- * connections. The keeper tries again. */
-bool vaults_unreached(const struct worker *worker);
-
 /* Sends a message to every vault. */
 void vaults_tell(enum message_type type, uint32_t serial);
-
-/* The worker has let go of connections. Its RELEASED, `message`, names the vault process that it
- * knows in each seat: vaults that are still the same process may hand the connections out. */
-void vaults_released(const struct worker *worker, const struct message *message);
 
 /* Gives every vault the master's log file. False with errno when a vault does not take it. */
 bool vaults_reopen(void);
@@ -76,10 +62,5 @@ void vaults_end(void);
 void vaults_write(cJSON *state);
 void vaults_read(const cJSON *state);
 void vaults_keep_open(bool keep);
-
-/* The same for a worker's part: which vaults have no channel to it yet. The seats are read before
- * the workers. */
-void vaults_write_worker(const struct worker *worker, cJSON *item);
-void vaults_read_worker(struct worker *worker, const cJSON *item);
 
 #endif

@@ -1,9 +1,9 @@
-/* Vaults that are rows of a table, for tests of the vaults' seats (core/master/keeper.c),
- * test_keeper and test_keeper_workers: each call by which keeper.c starts, tells and asks processes
- * is wrapped by the linker (tests.mk). Each test is a process of its own, because the seats are
+/* Vaults that are rows of a table, for tests of the vaults' seats, test_vaults and
+ * test_vault_channels: each call by which the files of core/master start, tell and ask processes is
+ * wrapped by the linker (tests.mk). Each test is a process of its own, because the seats are
  * static. */
-#ifndef PILLION_TESTS_KEEPER_FIXTURE_H
-#define PILLION_TESTS_KEEPER_FIXTURE_H
+#ifndef PILLION_TESTS_VAULTS_FIXTURE_H
+#define PILLION_TESTS_VAULTS_FIXTURE_H
 
 #include "unit.h"
 
@@ -15,8 +15,9 @@
 
 #include "base/clock.h"
 #include "child_fakes.h"
-#include "master/keeper.h"
 #include "master/pulse.h"
+#include "master/vault_channels.h"
+#include "master/vaults.h"
 #include "process/child.h"
 #include "process/children.h"
 #include "worker_table.h"

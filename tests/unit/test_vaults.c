@@ -1,6 +1,6 @@
-/* The rules of the vaults' seats (core/master/keeper.c): when a vault is started in a seat, and
+/* The rules of the vaults' seats (core/master/vaults.c): when a vault is started in a seat, and
  * when it is told to end; the counts on the board; and the seats' way through an upgrade. */
-#include "keeper_fixture.h"
+#include "vaults_fixture.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -375,7 +375,7 @@ START_TEST(the_channels_to_vaults_stay_open_over_an_upgrade_only)
 }
 END_TEST
 
-UNIT_MAIN("keeper", each_wanted_seat_has_one_vault,
+UNIT_MAIN("vaults", each_wanted_seat_has_one_vault,
           a_first_start_that_lacks_a_vault_fails_and_tries_no_more,
           a_server_that_lacks_a_vault_starts_it_later,
           the_master_keeps_its_own_end_of_a_vaults_channel_only,

@@ -1,6 +1,6 @@
-/* How the master keeps vaults and workers together (core/master/keeper.c): the channel between each
- * of them and each worker, the ends of workers, and the vaults' signs of life. */
-#include "keeper_fixture.h"
+/* How the master keeps vaults and workers together: the channel between each of them and each
+ * worker (core/master/vault_channels.c), the ends of workers, and the vaults' signs of life. */
+#include "vaults_fixture.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -372,7 +372,7 @@ START_TEST(a_vault_of_a_version_without_beats_is_never_taken_for_silent)
 }
 END_TEST
 
-UNIT_MAIN("keeper_workers",
+UNIT_MAIN("vault_channels",
           a_new_vault_is_shown_to_every_worker_with_connections_the_leaving_ones_first,
           the_master_keeps_no_end_of_a_channel_between_vault_and_worker,
           each_vault_of_a_seat_is_shown_by_a_name_of_its_own,
