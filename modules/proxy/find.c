@@ -7,10 +7,10 @@
 #include "servers.h"
 #include "subset.h"
 
-/* The places of all servers of services, in the order of this host. */
+/* All servers of services, in the order of this host. */
 struct places {
     const struct proxy *proxy;
-    uint64_t *items;
+    struct subset_server *items;
     size_t count, room;
     bool failed;
 };
@@ -73,20 +73,24 @@ static bool place_server(const pillion_service_server *server, void *data)
 
     if (places->count == places->room) {
         size_t room = places->room == 0 ? 128 : places->room * 2;
-        uint64_t *items = pillion_realloc(self, places->items, room * sizeof(*items));
+        struct subset_server *items = pillion_realloc(self, places->items, room * sizeof(*items));
         places->failed = items == NULL;
         if (places->failed)
             return false;
         places->items = items;
         places->room = room;
     }
-    places->items[places->count++] = subset_place(server->address, places->proxy->host);
+    const struct upstream *upstream = upstream_known(places->proxy, server->address);
+    places->items[places->count++] =
+        (struct subset_server){.place = subset_place(server->address, places->proxy->host),
+                               .lost = upstream != NULL && upstream_is_lost(upstream)};
     return true;
 }
 
 static int by_place(const void *a, const void *b)
 {
-    uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
+    uint64_t first = ((const struct subset_server *)a)->place;
+    uint64_t second = ((const struct subset_server *)b)->place;
 
     return first < second ? -1 : first > second;
 }

@@ -8,6 +8,7 @@
 #include "servers.h"
 
 #define RETRY_MS 100u /* after memory ran out */
+#define MEND_MS  100u /* servers that are lost together are replaced together */
 
 /* A request that waits until servers are known, in its own memory. */
 struct waiting_trip {
@@ -151,6 +152,15 @@ static void filling_free(struct filling *filling, pillion_instance *self)
     pillion_free(self, filling->ring.points);
 }
 
+static size_t lost_members(const struct group *group)
+{
+    size_t lost = 0;
+
+    for (size_t i = 0; i < group->count; i++)
+        lost += upstream_is_lost(group->members[i]->upstream);
+    return lost;
+}
+
 /* Those that are found become the group's members. */
 static void take_over(const struct found *found, struct filling *filling)
 {
@@ -168,6 +178,8 @@ static void take_over(const struct found *found, struct filling *filling)
     group->sums = filling->sums;
     group->ring = filling->ring;
     group->count = found->count;
+    group->is_part = !found->whole;
+    group->lost = lost_members(group);
     filling_free(&before, group->proxy->self);
 }
 
@@ -244,6 +256,26 @@ static void changed(pillion_instance *self, void *data)
 {
     (void)self;
     follow_later(data, 0);
+}
+
+/* Groups whose part is another now follow their services as if those had changed. */
+static void mend(pillion_instance *self, void *data)
+{
+    struct proxy *proxy = data;
+
+    (void)self;
+    proxy->mend = 0;
+    for (struct group *group = proxy->groups; group != NULL; group = group->next) {
+        if (group->is_part && lost_members(group) != group->lost)
+            group->sources[0].version = 0;
+    }
+    follow_later(proxy, 0);
+}
+
+void groups_mend(struct proxy *proxy)
+{
+    if (proxy->mend == 0)
+        proxy->mend = pillion_timer(proxy->self, MEND_MS, 0, mend, proxy);
 }
 
 void group_follow(struct group *group)
@@ -390,6 +422,7 @@ struct group *group_open(struct proxy *proxy, const pillion_list *servers, const
 void groups_close(struct proxy *proxy)
 {
     pillion_cancel(proxy->follow);
+    pillion_cancel(proxy->mend);
     for (struct group *g = proxy->groups, *next; g != NULL; g = next) {
         next = g->next;
         group_free(g);

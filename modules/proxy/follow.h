@@ -18,6 +18,10 @@ void group_serves(struct group *group, const char *method);
  * when nothing has changed. */
 void group_follow(struct group *group);
 
+/* Has the groups that ask a part of their servers look soon whether some of those are lost, or are
+ * back: others take their place, or no more. */
+void groups_mend(struct proxy *proxy);
+
 /* Has the request of a trip wait until somebody knows which servers there are; or answers it. */
 void group_wait(struct group *group, pillion_request *req, struct trip *trip);
 

@@ -513,6 +513,7 @@ static int start(pillion_instance *self, pillion_error_text *error)
         .hash_load = load == PERCENT_OFF ? 0 : load,
         .dice = dice_new(),
         .host = host_number(),
+        .mend_groups = groups_mend,
     };
     pillion_set_state(self, proxy);
     return 0;

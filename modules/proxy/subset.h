@@ -4,13 +4,22 @@
  * The servers are put into an order of the host's own, by a hash of their addresses. Each of its
  * workers takes as many as it may from there on where the worker before it has ended: so the
  * workers of a host ask different servers, or each server as many times, as far as numbers allow. A
- * server that comes or goes moves the part of each worker by one server at most. */
+ * server that comes or goes moves the part of each worker by one server at most.
+ *
+ * Servers that cannot be asked do not count: a part goes on behind them until it has as many as it
+ * should of the others, or all. They stay in it, so that the worker learns when they are back. */
 #ifndef PROXY_SUBSET_H
 #define PROXY_SUBSET_H
 
 #include <stdbool.h>
 
 #include "../hash.h"
+
+/* A server of those that are divided. */
+struct subset_server {
+    uint64_t place;
+    bool lost; /* this worker knows that it cannot be asked */
+};
 
 /* The part of a worker: from one place to another, both in it, and around the end if the second is
  * before the first. */
@@ -24,13 +33,16 @@ static inline uint64_t subset_place(const char *address, uint64_t host)
     return hash_mix(hash_bytes(address, strlen(address)) ^ host);
 }
 
-/* The part of this worker: `most` of the servers that have these places, in ascending order. There
- * are more than that. */
-static inline struct subset subset_of(const uint64_t *places, size_t count, size_t most,
-                                      unsigned worker)
+/* The part of this worker: `most` of these servers, which are in the order of their places, and
+ * those that are lost between them. There are more than `most`. */
+static inline struct subset subset_of(const struct subset_server *servers, size_t count,
+                                      size_t most, unsigned worker)
 {
-    size_t first = worker * most % count;
-    return (struct subset){places[first], places[(first + most - 1) % count]};
+    size_t first = worker * most % count, size = 0;
+
+    for (size_t left = most; left > 0 && size < count; size++)
+        left -= !servers[(first + size) % count].lost;
+    return (struct subset){servers[first].place, servers[(first + size - 1) % count].place};
 }
 
 static inline bool subset_has(const struct subset *subset, uint64_t place)

@@ -33,17 +33,31 @@ static void all_leave_out(struct upstream *upstream, bool out)
         member_leaves_out(m, OUT_FAILING, out);
 }
 
+/* Whether it can be asked may have changed. */
+static void lost_or_back(struct upstream *upstream, bool was_lost)
+{
+    struct proxy *proxy = pillion_state(upstream->owner.self);
+
+    if (upstream_is_lost(upstream) != was_lost)
+        proxy->mend_groups(proxy);
+}
+
 static void connected(struct link_owner *owner)
 {
-    health_connected(&((struct upstream *)owner)->health);
+    struct upstream *upstream = (struct upstream *)owner;
+    bool was_lost = upstream_is_lost(upstream);
+
+    health_connected(&upstream->health);
+    lost_or_back(upstream, was_lost);
 }
 
 static void answered(struct link_owner *owner)
 {
     struct upstream *upstream = (struct upstream *)owner;
-    bool trial = upstream->health.trial;
+    bool trial = upstream->health.trial, was_lost = upstream_is_lost(upstream);
 
     health_answered(&upstream->health);
+    lost_or_back(upstream, was_lost);
     if (trial)
         all_leave_out(upstream, false);
 }
@@ -71,7 +85,11 @@ static bool failed(const struct reply *reply)
 /* The permanent links decide on the upstream's state: with them it is `lasting`. */
 static void broken(struct link_owner *owner, const char *reason, bool lasting)
 {
-    health_broken(&((struct upstream *)owner)->health, reason, lasting);
+    struct upstream *upstream = (struct upstream *)owner;
+    bool was_lost = upstream_is_lost(upstream);
+
+    health_broken(&upstream->health, reason, lasting);
+    lost_or_back(upstream, was_lost);
 }
 
 /* True when no group of its would have more servers left out than it may. */
@@ -96,11 +114,14 @@ static void overdue(struct link_owner *owner, unsigned count)
     struct upstream *upstream = (struct upstream *)owner;
     struct health *health = &upstream->health;
 
+    bool was_lost = upstream_is_lost(upstream);
+
     pillion_count(owner->self, METRIC_OVERDUE, count);
     if (!health_failed(health, count, "had no answer in time",
                        may_be_left_out(upstream, pillion_state(owner->self))))
         return;
     all_leave_out(upstream, true);
+    lost_or_back(upstream, was_lost);
     upstream->out = true; /* so that its own requests do not come back to it */
     for (int64_t i = 0; i < upstream->count; i++)
         link_break(upstream->links[i], health->reason, health->pause_ms);
@@ -263,20 +284,26 @@ static const struct link_events events = {
     .spent = spent,
 };
 
+struct upstream *upstream_known(const struct proxy *proxy, const char *address)
+{
+    uint64_t hash = hash_bytes(address, strlen(address));
+    struct upstream *u = proxy->upstreams[hash % BUCKETS];
+
+    while (u != NULL && (u->hash != hash || strcmp(u->address, address) != 0))
+        u = u->next;
+    return u;
+}
+
 struct upstream *upstream_find(struct proxy *proxy, const char *address)
 {
     const struct settings *settings = proxy->settings;
     size_t most = (size_t)(settings->connections + settings->extra_connections);
     uint64_t hash = hash_bytes(address, strlen(address));
     struct upstream **bucket = &proxy->upstreams[hash % BUCKETS];
+    struct upstream *upstream = upstream_known(proxy, address);
 
-    for (struct upstream *u = *bucket; u != NULL; u = u->next) {
-        if (u->hash == hash && strcmp(u->address, address) == 0)
-            return u;
-    }
-    struct upstream *upstream = pillion_malloc(proxy->self, sizeof(*upstream));
-    if (upstream == NULL)
-        return NULL;
+    if (upstream != NULL || (upstream = pillion_malloc(proxy->self, sizeof(*upstream))) == NULL)
+        return upstream;
     *upstream = (struct upstream){
         .owner = {.self = proxy->self, .settings = settings, .events = &events, .leaving = true},
         .health = {.self = proxy->self, .settings = &settings->common, .name = upstream->address},

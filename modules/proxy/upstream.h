@@ -24,10 +24,12 @@ struct proxy {
     struct group *groups;
     struct service *services;
     pillion_handle follow; /* has groups follow their services, one after the other */
-    pillion_handle judge;  /* looks for outliers; 0 while there is nothing to look at */
-    unsigned rounds;       /* how often it has */
-    uint64_t host;         /* of the server that this worker belongs to: see subset.h */
-    uint64_t marks;        /* see `mark` of upstreams */
+    void (*mend_groups)(struct proxy *proxy); /* a server is lost, or is back: follow.h */
+    pillion_handle mend;                      /* which looks at all groups soon */
+    pillion_handle judge; /* looks for outliers; 0 while there is nothing to look at */
+    unsigned rounds;      /* how often it has */
+    uint64_t host;        /* of the server that this worker belongs to: see subset.h */
+    uint64_t marks;       /* see `mark` of upstreams */
 };
 
 /* Why a member of a group is left out. */
@@ -72,6 +74,8 @@ struct group {
     struct source *sources; /* the services among the servers */
     size_t source_count;
     bool known;               /* whether there are any servers */
+    bool is_part;             /* of the servers of its services it has a part: subset.h */
+    size_t lost;              /* members that could not be asked when that was decided */
     struct ring ring;         /* when it hashes */
     struct waiting_line line; /* requests that wait until servers are known */
 };
@@ -103,6 +107,15 @@ static inline bool group_is_known(const struct group *group)
 
 /* True for an address that a server can have: 127.0.0.1:8080, [::1]:8080 or unix:PATH. */
 bool upstream_is(const char *address);
+
+/* The upstream with this address, or NULL. */
+struct upstream *upstream_known(const struct proxy *proxy, const char *address);
+
+/* True while it cannot be asked, as far as this worker knows. */
+static inline bool upstream_is_lost(const struct upstream *upstream)
+{
+    return upstream->health.reason[0] != '\0';
+}
 
 /* Finds the upstream with this address, or makes it, without links. NULL without memory. */
 struct upstream *upstream_find(struct proxy *proxy, const char *address);

@@ -272,6 +272,30 @@ START_TEST(of_a_thousand_servers_a_worker_asks_a_part)
 }
 END_TEST
 
+/* Their hosts are gone, and their leases are not over. */
+START_TEST(servers_of_a_part_that_are_dead_are_replaced)
+{
+    const struct server *server = behind_everywhere();
+    pillion_test_server all[605];
+    int nobody = server_new()->port;
+
+    for (size_t i = 0; i < 605; i++)
+        all[i] =
+            (pillion_test_server){.address = keep_printf("127.2.%zu.%zu:%d", i / 250, 1 + i % 250,
+                                                         i % 121 == 60 ? server->port : nobody),
+                                  .age_ms = UINT64_MAX};
+    servers_are(all, 605);
+    start("subset 20;", "proxy_method ping;");
+    wait_until((pillion_test_run(10), metric("connected") >= 5), "live servers are not found");
+    ping();
+    for (size_t i = 0; i < 605; i++)
+        all[i].address = keep_printf("127.2.%zu.%zu:%d", i / 250, 1 + i % 250, server->port);
+    servers_are(all, 605); /* they are there again, and a part of them is enough */
+    wait_until((pillion_test_run(10), ping(), metric("servers") == 20), "%.0f", metric("servers"));
+    ck_assert(pillion_test_stop());
+}
+END_TEST
+
 START_TEST(connections_by_hash_are_opened_when_they_are_needed)
 {
     const struct server *server = behind_everywhere();
@@ -481,6 +505,7 @@ E2E_MAIN("proxy_services", servers_that_come_are_asked_and_those_that_leave_are_
          only_servers_that_offer_the_method_are_asked,
          weights_are_the_registrys_and_go_with_those_of_the_configuration,
          a_new_server_is_slowly_given_requests, of_a_thousand_servers_a_worker_asks_a_part,
+         servers_of_a_part_that_are_dead_are_replaced,
          connections_by_hash_are_opened_when_they_are_needed,
          params_by_position_are_refused_where_a_param_decides,
          further_connections_are_opened_under_load_alone, a_param_decides_which_server_is_asked,

@@ -18,18 +18,21 @@ static void servers_are(void)
 
 static int by_place(const void *a, const void *b)
 {
-    uint64_t first = *(const uint64_t *)a, second = *(const uint64_t *)b;
+    uint64_t first = ((const struct subset_server *)a)->place;
+    uint64_t second = ((const struct subset_server *)b)->place;
 
     return first < second ? -1 : first > second;
 }
 
+static bool lost[MANY];
+
 /* Marks those of the first `count` servers that a worker asks. */
 static void part_of(unsigned worker, uint64_t host, size_t count, bool asked[MANY])
 {
-    uint64_t places[MANY];
+    struct subset_server places[MANY];
 
     for (size_t i = 0; i < count; i++)
-        places[i] = subset_place(addresses[i], host);
+        places[i] = (struct subset_server){subset_place(addresses[i], host), lost[i]};
     qsort(places, count, sizeof(*places), by_place);
     struct subset subset = subset_of(places, count, MOST, worker);
     for (size_t i = 0; i < count; i++)
@@ -102,6 +105,30 @@ START_TEST(hosts_ask_different_parts)
 }
 END_TEST
 
+START_TEST(a_part_goes_on_behind_servers_that_are_lost)
+{
+    bool before[MANY] = {false}, after[MANY] = {false};
+    unsigned all = 0, living = 0;
+
+    servers_are();
+    part_of(3, 42, MANY, before);
+    for (size_t i = 0; i < MANY; i++)
+        lost[i] = before[i]; /* all that it has */
+    part_of(3, 42, MANY, after);
+    for (size_t i = 0; i < MANY; i++) {
+        ck_assert(after[i] || !before[i]); /* it learns when they are back */
+        all += after[i];
+        living += after[i] && !lost[i];
+    }
+    ck_assert_uint_eq(all, 2 * MOST);
+    ck_assert_uint_eq(living, MOST);
+    for (size_t i = 0; i < MANY; i++)
+        lost[i] = i != 17;
+    part_of(3, 42, MANY, after);
+    ck_assert(after[17]);
+}
+END_TEST
+
 UNIT_MAIN("subset", the_workers_of_a_host_ask_different_servers,
           each_server_is_asked_by_as_many_workers, a_server_that_comes_moves_each_part_by_one,
-          hosts_ask_different_parts)
+          hosts_ask_different_parts, a_part_goes_on_behind_servers_that_are_lost)
