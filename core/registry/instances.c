@@ -48,8 +48,8 @@ static bool is_at(size_t index, struct bytes key)
 static void instance_free(struct instance *instance)
 {
     method_sets_release(instance->set);
+    service_count_remove(instance->of);
     free(instance->key);
-    free(instance->service);
     free(instance);
 }
 
@@ -106,8 +106,9 @@ static void fill(struct instance *instance, struct record *record)
     size_t size = strlen(instance->key) - strlen(record->address);
 
     instance->address = instance->key + size;
-    if (instance->service == NULL)
-        instance->service = must_strndup(instance->key, size - 1);
+    if (instance->of == NULL)
+        instance->of = service_count_add((struct bytes){instance->key, size - 1});
+    instance->service = instance->of->name;
     instance->weight = record->weight;
     method_sets_release(instance->set);
     instance->set = record->methods == NULL ? NULL : method_sets_take(record->methods);
@@ -141,6 +142,32 @@ static bool read_whole(struct bytes key, struct bytes value, struct record *reco
     return false;
 }
 
+/* The last server of the service in the order of keys. */
+static size_t last_of(const struct service_count *service)
+{
+    size_t at = table.count;
+
+    while (at > 0 && table.items[at - 1]->of != service)
+        at--;
+    return at - 1;
+}
+
+/* Whether there is room for one server more of this service: if need be, the service that has the
+ * most loses one, so that a service that floods the registry costs no other its servers. */
+static bool make_room(struct bytes service)
+{
+    if (table.count < INSTANCES_MAX)
+        return true;
+    const struct service_count *largest = service_count_largest();
+    if (service_count_of(service) + 1 >= largest->count)
+        return false;
+    size_t index = last_of(largest);
+    tell_bad(bytes_of(table.items[index]->key),
+             "there are as many servers as are kept already, and its service has the most");
+    remove_at(index);
+    return true;
+}
+
 void instances_put(struct bytes key, struct bytes value, uint64_t since_ms)
 {
     struct record record;
@@ -158,17 +185,20 @@ void instances_put(struct bytes key, struct bytes value, uint64_t since_ms)
             remove_at(index);
         return;
     }
-    if (!there && table.count == INSTANCES_MAX) {
+    const struct bytes service = {key.data, key.size - strlen(record.address) - 1};
+    if (!there && !make_room(service)) {
         tell_bad(key, "there are as many servers as are kept already");
         record_free(&record);
         return;
     }
-    if (!there)
+    if (!there) {
+        index = lower_bound(key); /* another one may have gone */
         insert_at(index, make(key, since_ms));
+    }
     struct instance *instance = table.items[index];
     if (there && strlen(instance->address) != strlen(record.address)) { /* another service */
-        free(instance->service);
-        instance->service = NULL;
+        service_count_remove(instance->of);
+        instance->of = NULL;
     }
     instance->told = table.snapshot;
     fill(instance, &record);

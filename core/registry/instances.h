@@ -10,12 +10,15 @@
 
 #include "base/bytes.h"
 #include "registry/method_sets.h"
+#include "registry/service_counts.h"
 
-#define INSTANCES_MAX 20000u /* more are left out */
+/* More are left out, and at first those of the services that have the most. */
+#define INSTANCES_MAX 20000u
 
 struct instance {
     char *key;
-    char *service;       /* the key without its address: "/pillion/shop" */
+    struct service_count *of;
+    const char *service; /* its name, the key without its address: "/pillion/shop" */
     const char *address; /* the end of the key */
     uint32_t weight;
     struct method_set *set; /* NULL: not known */

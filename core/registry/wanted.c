@@ -18,7 +18,8 @@ struct service {
     bool below;   /* all below the prefix, and not only directly */
     bool known;   /* this process has been told of it */
     size_t published;
-    size_t cut_to; /* keys that it was cut to, so that all fit; SIZE_MAX: it was not */
+    /* Bytes that each service below it may take, so that all fit; and the most that one does. */
+    size_t share, largest;
     struct directory_service *former; /* what the process before has published; or NULL */
     /* Of DNS alone: its last answer. */
     struct directory_instance *answer;
@@ -343,44 +344,83 @@ static bool belongs(const struct service *service, const struct instance *instan
     return service->below || instance->service[size] == '\0';
 }
 
-/* What the registry has of the service, of the first keys below its prefix, `most` of them;
- * `shown->instances` and `sets` are the caller's to free. Returns how many keys that is. */
-static size_t gather(const struct service *service, struct directory_service *shown, size_t most)
+/* About what an instance takes in the directory; with its methods, unless one before it in its
+ * service, which has the number `run`, has the same. */
+static size_t cost_of(const struct instance *instance, size_t run)
 {
-    size_t count, kept = 0;
+    bool alone = instance->set != NULL && instance->set->index != run;
+
+    return sizeof(struct directory_instance) + strlen(instance->key) +
+           (alone ? instance->set->size : 0);
+}
+
+/* Fills `kept` with instances of the service: of each service below its prefix those that fit into
+ * its share, the first ones first. Returns how many. */
+static size_t keep_shares(struct service *service, struct instance **kept)
+{
+    size_t count, kept_count = 0, run = 0, cost = 0;
     struct instance *const *items = instances_below(service->prefix, &count);
-    count = count < most ? count : most;
+    const struct service_count *last = NULL;
+
+    run = number_sets(items, count); /* sets have the numbers before that */
+    service->largest = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!belongs(service, items[i]))
+            continue;
+        if (items[i]->of != last) {
+            last = items[i]->of;
+            cost = 0;
+            run++;
+        }
+        size_t more = cost_of(items[i], run);
+        if (more > service->share - cost)
+            continue;
+        cost += more;
+        service->largest = cost > service->largest ? cost : service->largest;
+        if (items[i]->set != NULL)
+            items[i]->set->index = (uint32_t)run;
+        kept[kept_count++] = items[i];
+    }
+    return kept_count;
+}
+
+/* What the registry has of the service; `shown->instances` and `sets` are the caller's to free. */
+static void gather(struct service *service, struct directory_service *shown)
+{
+    size_t count;
+    instances_below(service->prefix, &count);
+    struct instance **items = must_zalloc((count + 1) * sizeof(*items));
+    count = keep_shares(service, items);
     size_t set_count = number_sets(items, count);
     struct directory_methods *sets = must_zalloc((set_count + 1) * sizeof(*sets));
     struct directory_instance *instances = must_zalloc((count + 1) * sizeof(*instances));
 
     for (size_t i = 0; i < count; i++) {
         const struct instance *it = items[i];
-        if (!belongs(service, it))
-            continue;
         uint32_t methods = it->set == NULL ? UINT32_MAX : it->set->index;
         if (it->set != NULL)
             sets[methods] = it->set->methods;
-        instances[kept++] = (struct directory_instance){.address = it->address,
-                                                        .service = it->service,
-                                                        .weight = it->weight,
-                                                        .methods = methods,
-                                                        .since_ms = it->since_ms};
+        instances[i] = (struct directory_instance){.address = it->address,
+                                                   .service = it->service,
+                                                   .weight = it->weight,
+                                                   .methods = methods,
+                                                   .since_ms = it->since_ms};
     }
     shown->instances = instances;
-    shown->count = kept;
+    shown->count = count;
     shown->sets = sets;
     shown->set_count = set_count;
-    return count;
+    free(items);
 }
 
-static void show(const struct service *service, struct directory_service *shown)
+static void show(struct service *service, struct directory_service *shown)
 {
+    service->share = SIZE_MAX;
     *shown = (struct directory_service){.name = service->name, .known = service->known};
     if (!service->known && service->former != NULL)
         *shown = *service->former;
     else if (service->prefix != NULL)
-        gather(service, shown, SIZE_MAX);
+        gather(service, shown);
     else {
         shown->instances = service->answer;
         shown->count = service->answer_count;
@@ -444,19 +484,21 @@ static struct service *largest(const struct directory_service *shown, size_t *at
     return found;
 }
 
-/* Leaves an eighth of the servers out, with the methods that they alone offer. */
+/* Leaves out an eighth of what the largest service below it has, and of those that are as large:
+ * servers, with the methods that they alone offer. */
 static void cut(struct service *service, struct directory_service *shown)
 {
-    size_t most = service->cut_to == SIZE_MAX ? shown->count : service->cut_to;
+    bool gathers = service->prefix != NULL && (service->known || service->former == NULL);
+    size_t share = gathers ? service->largest : shown->count;
 
-    most -= most / 8 + 1;
-    service->cut_to = most;
-    if (service->prefix == NULL || (!service->known && service->former != NULL)) {
-        shown->count = shown->count < most ? shown->count : most;
+    share -= share / 8 + 1;
+    service->share = share;
+    if (!gathers) {
+        shown->count = share;
         return;
     }
     shown_free(service, shown);
-    service->cut_to = gather(service, shown, most);
+    gather(service, shown);
 }
 
 /* Cuts the largest services until all fit. */
@@ -465,8 +507,6 @@ static void cut_to_fit(struct directory_service *shown)
     uint64_t room = directory_room(all.directory);
     size_t at;
 
-    for (struct service *s = all.services; s != NULL; s = s->next)
-        s->cut_to = SIZE_MAX;
     while (size_of(shown) > room) {
         struct service *service = largest(shown, &at);
         if (service == NULL || shown[at].count == 0)
@@ -475,10 +515,10 @@ static void cut_to_fit(struct directory_service *shown)
     }
     size_t i = 0;
     for (const struct service *s = all.services; s != NULL; s = s->next, i++) {
-        if (s->cut_to != SIZE_MAX)
+        if (s->share != SIZE_MAX)
             log_seldom(LOG_ERROR_LEVEL, s,
                        "%s: it has more servers and methods than there is room for (%llu bytes for "
-                       "all services): the first %zu servers are known, and no others",
+                       "all services): %zu servers are known, and of the largest service no others",
                        s->name, (unsigned long long)room, shown[i].count);
     }
 }
@@ -488,7 +528,7 @@ bool wanted_publish(struct error *error)
     struct directory_service *shown = must_zalloc((all.count + 1) * sizeof(*shown));
     size_t i = 0;
 
-    for (const struct service *s = all.services; s != NULL; s = s->next)
+    for (struct service *s = all.services; s != NULL; s = s->next)
         show(s, &shown[i++]);
     cut_to_fit(shown);
     bool good = directory_publish(all.directory, shown, all.count, error);
