@@ -9,6 +9,7 @@
 #include "master/directory_memory.h"
 #include "master/found.h"
 #include "master/gates.h"
+#include "master/generations.h"
 #include "master/handover.h"
 #include "master/inherit.h"
 #include "master/master.h"
@@ -22,7 +23,11 @@
 
 static void board_write(cJSON *state)
 {
+    const struct generation *current = generation_current();
+    bool crowded = !current->former && generation_crowded_out(current, master.board);
+
     cJSON_AddNumberToObject(state, "board", board_descriptor());
+    cJSON_AddBoolToObject(state, "board_crowded", crowded);
 }
 
 static void board_keep_open(bool keep)

@@ -139,13 +139,26 @@ void upgrade_begin(void (*when_postponed)(void))
         close(state);
 }
 
+/* The former binary's board, or -1 where it is full of names of former configurations. */
+static int board_of(const cJSON *state)
+{
+    int fd = (int)state_number(state, "board", -1);
+
+    if (fd < 0 || !state_truth(state, "board_crowded"))
+        return fd;
+    log_notice("the names of methods that are gone leave no room for others: they are forgotten, "
+               "and all counters begin again");
+    close(fd);
+    return -1;
+}
+
 bool upgrade_resume(int fd, const struct settings *settings, struct error *error)
 {
     cJSON *state = state_read(fd, error);
 
     if (state == NULL)
         return false;
-    master.board = board_resume((int)state_number(state, "board", -1), &master.board_anew, error);
+    master.board = board_resume(board_of(state), &master.board_anew, error);
     if (master.board == NULL) {
         cJSON_Delete(state);
         return false;

@@ -308,8 +308,8 @@ static void add_all(struct adding *adding, const struct proxy_all_settings *all,
         log_warn("proxy_all: %.*s", (int)strcspn(line, "\n"), line);
     if (left_out > 0)
         log_error("%zu methods of %s are left out: there can be %u different methods in the life "
-                  "of a server, those of former configurations counted; restart it, or name what "
-                  "it is to serve",
+                  "of a server, those of former configurations counted; upgrade it, if only to the "
+                  "same binary, or name what it is to serve",
                   left_out, all->service, FOUND_MAX);
     if (!known && directory != NULL)
         log_notice("nobody knows yet which methods %s has: they are served as soon as they are "

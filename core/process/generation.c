@@ -502,7 +502,8 @@ bool generation_register(struct generation *generation, struct board *board,
             conf_error(
                 errors, &m->place,
                 "there have been %u different methods since the server was started, those of "
-                "former configurations counted, and there can be no more; restart the server",
+                "former configurations counted, and there can be no more; restart the server, or "
+                "upgrade it, if only to the same binary",
                 BOARD_METHODS_MAX - OWN_METHODS);
             return false;
         }
@@ -516,6 +517,18 @@ void generation_unregister(struct generation *generation, struct board *board)
     if (generation->registered)
         board_forget_methods(board, generation->methods_before);
     generation->registered = false;
+}
+
+bool generation_crowded_out(const struct generation *generation, const struct board *board)
+{
+    uint32_t known = board_methods_known(board), own = OWN_METHODS;
+
+    for (const struct server_settings *s = generation->settings->servers; s != NULL; s = s->next) {
+        own += OWN_METHODS; /* at most: they are counted apart */
+        for (const struct method_settings *m = s->methods; m != NULL; m = m->next)
+            own++;
+    }
+    return known >= BOARD_METHODS_MAX - BOARD_METHODS_KEPT && known >= own + BOARD_METHODS_KEPT;
 }
 
 void generation_release(struct generation *generation)

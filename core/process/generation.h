@@ -121,6 +121,10 @@ bool generation_register(struct generation *generation, struct board *board,
  * serve. */
 void generation_unregister(struct generation *generation, struct board *board);
 
+/* Whether the board has no room for names that are found, because of names that the generation has
+ * not: an upgrade begins a board without those. */
+bool generation_crowded_out(const struct generation *generation, const struct board *board);
+
 /* Ends one use of the generation; the last one frees it, except its listeners. */
 void generation_release(struct generation *generation);
 

@@ -351,6 +351,12 @@ START_TEST(methods_of_a_configuration_that_failed_do_not_count)
     expect_status(&run, 1);
     expect_part(run.err,
                 "those of former configurations counted, and there can be no more; restart");
+    /* The next binary, which may be the same, forgets them. */
+    run = server_ask(server, "upgrade");
+    expect_status(&run, 0);
+    client_send_frame(client, "{\"in\":\"d399\"}");
+    client_expect(client, "{\"out\":\"pong\",\"result\":null}");
+    expect_part(server_log(server), "all counters begin again");
 }
 END_TEST
 
