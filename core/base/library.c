@@ -3,6 +3,7 @@
 
 #include <dlfcn.h>
 #include <limits.h>
+#include <link.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,22 +13,41 @@
 #define PILLION_LIBRARY "/usr/local/lib/pillion"
 #endif
 
+/* In the folder that the file `own` is in. */
+static bool find_beside(const char *own, const char *place, const char *file, char *path,
+                        size_t size)
+{
+    const char *name = strrchr(own, '/');
+
+    return name != NULL &&
+           snprintf(path, size, "%.*s%s%s", (int)(name + 1 - own), own, place, file) < (int)size &&
+           access(path, R_OK) == 0;
+}
+
+/* The shared object that this code is in, libpillion-test.so; "" where it is the executable. */
+static const char *own_object(void)
+{
+    static const char here;
+    struct link_map *map;
+    Dl_info info;
+
+    return dladdr1(&here, &info, (void **)&map, RTLD_DL_LINKMAP) == 0 ? "" : map->l_name;
+}
+
 /* Beside the executable, as in a build; or in lib/pillion/ beside the executable's directory, as
- * `make install` leaves it, also when the installation was moved; or where it was installed. */
+ * `make install` leaves it, also when the installation was moved; the same from libpillion-test.so,
+ * whose executable is a module's test; or where it was installed. */
 bool library_find(const char *file, char *path, size_t size)
 {
-    static const char *const places[] = {"", "../lib/pillion/"};
     char own[PATH_MAX];
 
     ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
     own[length < 0 ? 0 : length] = '\0';
-    const char *name = strrchr(own, '/');
-    for (unsigned i = 0; name != NULL && i < 2; i++) {
-        int folder = (int)(name + 1 - own);
-        if (snprintf(path, size, "%.*s%s%s", folder, own, places[i], file) < (int)size &&
-            access(path, R_OK) == 0)
-            return true;
-    }
+    if (find_beside(own, "", file, path, size) ||
+        find_beside(own, "../lib/pillion/", file, path, size) ||
+        find_beside(own_object(), "", file, path, size) ||
+        find_beside(own_object(), "pillion/", file, path, size))
+        return true;
     snprintf(path, size, PILLION_LIBRARY "/%s", file);
     return access(path, R_OK) == 0;
 }

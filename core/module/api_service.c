@@ -19,7 +19,9 @@ PILLION_EXPORT pillion_service *pillion_service_open(pillion_instance *self, con
     struct error why = {.text = "a service may be opened on the worker's loop alone"};
     pillion_service *service = NULL;
 
-    if (on_loop(__func__))
+    if (on_loop(__func__) && name == NULL)
+        error_set(&why, "a service has a name: registry:PATH or srv:NAME");
+    else if (on_loop(__func__))
         service = service_open(self, name, changed, data, &why);
     if (service == NULL && error != NULL)
         pillion_error(error, "%s", why.text);

@@ -10,8 +10,10 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/service_name.h"
+#include "net/address.h"
 
 #define TEST_DIRECTORY ((size_t)16 << 20)
+#define WEIGHT_MAX     1000u
 
 /* Made once, since modules stay loaded that know it. */
 static struct {
@@ -80,6 +82,20 @@ static struct directory_service service_of(const char *name, const pillion_test_
     return (struct directory_service){name, true, instances, count, sets, set_count};
 }
 
+/* As a registry would take it. */
+static bool server_check(const pillion_test_server *server, struct error *error)
+{
+    if (server->address == NULL || !address_is_whole(server->address))
+        return error_set(error,
+                         "the address of a server is as 10.0.0.1:8080, [::1]:8080 or unix:/PATH "
+                         "are, not \"%s\"",
+                         server->address == NULL ? "" : server->address);
+    if (server->weight > WEIGHT_MAX)
+        return error_set(error, "the weight of %s is from 1 to %u, or 0 for 100", server->address,
+                         WEIGHT_MAX);
+    return true;
+}
+
 /* ---- All of them ---- */
 
 /* Publishes them with `now` in the place of the one of that name. */
@@ -122,6 +138,10 @@ PILLION_EXPORT const char *pillion_test_service(const char *name,
 
     if (!service_name_check(name, &error))
         return error.text;
+    for (size_t i = 0; i < count; i++) {
+        if (!server_check(&servers[i], &error))
+            return error.text;
+    }
     if (test_services() == NULL || !note(name))
         return "there is no memory for another service";
     const struct directory_service now = service_of(name, servers, count, &pool);

@@ -287,3 +287,13 @@ void address_format(const struct sockaddr *socket, socklen_t size, char text[ADD
         format_plainly(socket, host, port);
     snprintf(text, ADDRESS_TEXT_SIZE, "%s%s%s:%s", v6 ? "[" : "", host, v6 ? "]" : "", port);
 }
+
+bool address_is_whole(const char *text)
+{
+    bool relative = strncmp(text, "unix:", 5) == 0 && text[5] != '/';
+    struct address address;
+    struct error error;
+
+    return !relative && strlen(text) < ADDRESS_TEXT_SIZE && !address_is_name(text) &&
+           address_parse(text, NULL, false, &address, &error) && strcmp(address.text, text) == 0;
+}

@@ -33,6 +33,9 @@ bool address_check(const char *text, struct error *error);
 /* True when the host of `text` is a name that has to be looked up. */
 bool address_is_name(const char *text);
 
+/* True of an address as others are told it: it needs no prefix and no look-up, and is canonical. */
+bool address_is_whole(const char *text);
+
 /* For clients: stores every address that the host name in `text` has, in the order in which to try
  * them, at most `capacity`, and returns their number; 0 with the reason. A relative path starts at
  * the working directory. */

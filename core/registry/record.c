@@ -42,17 +42,13 @@ void record_write(const struct registry_offer *offer, struct text *out)
 static const char *read_address(const cJSON *object, struct bytes key, struct error *error)
 {
     const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, "address");
-    struct address address;
 
     if (!cJSON_IsString(item)) {
         error_set(error, "it has no \"address\"");
         return NULL;
     }
     size_t size = strlen(item->valuestring);
-    bool relative = strncmp(item->valuestring, "unix:", 5) == 0 && item->valuestring[5] != '/';
-    if (relative || size >= ADDRESS_TEXT_SIZE || address_is_name(item->valuestring) ||
-        !address_parse(item->valuestring, NULL, false, &address, error) ||
-        strcmp(address.text, item->valuestring) != 0) {
+    if (!address_is_whole(item->valuestring)) {
         error_set(error, "its \"address\" is none that can be called");
         return NULL;
     }

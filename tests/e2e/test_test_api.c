@@ -544,15 +544,45 @@ START_TEST(services_have_the_servers_that_a_test_gives_them)
     expect_part(pillion_test_call("known", "{}").result, "[false,"); /* nobody knows them now */
     ck_assert(pillion_test_stop());
     expect_part(pillion_test_service("10.0.0.1:80", NULL, 0), "names no service");
+    static const pillion_test_server wrong[] = {
+        {NULL, 0, 0, NULL},         {"shop:1", 0, 0, NULL},         {"10.0.0.1", 0, 0, NULL},
+        {"unix:run/x", 0, 0, NULL}, {"10.0.0.1:80", 1001, 0, NULL},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
+        expect_part(pillion_test_service("registry:/shop", wrong + i, 1),
+                    i == 4 ? "from 1 to 1000" : "the address of a server is as");
     expect_part(pillion_test_start(load("services", "services registry:shop;"), ""),
                 "write a path behind \"registry:\"");
+}
+END_TEST
+
+/* A module is not compiled again because the header grows. */
+START_TEST(modules_of_a_kept_header_see_services)
+{
+    const pillion_test_server every[] = {{"10.0.0.1:80", 0, 0, NULL}, {"[::1]:80", 5, 0, NULL}};
+
+    ck_assert_pstr_eq(pillion_test_service("registry:/every", every, 2), NULL);
+    start(load("abi-1.6", "word two;"), "method services;");
+    expect_part(pillion_test_call("services", NULL).result, ",2]");
+    ck_assert(pillion_test_stop());
+}
+END_TEST
+
+/* The library is not beside the test's executable, where a server has it. */
+START_TEST(tls_is_there_in_a_tree_that_is_not_installed)
+{
+    start(load("talk", "bare on;"), "method talk;");
+    expect_part(pillion_test_call("talk", "{\"port\": 1, \"text\": \"\"}").message,
+                "Connection refused");
+    ck_assert(pillion_test_stop());
 }
 END_TEST
 
 E2E_MAIN("test_api", files_are_opened_anew, what_waits_ends_in_order_before_modules_stop,
          threads_pools_timers_and_values_work, a_second_on_cancel_is_told,
          nothing_starts_while_a_thread_is_at_work, methods_are_called,
-         services_have_the_servers_that_a_test_gives_them, clients_have_connections,
+         services_have_the_servers_that_a_test_gives_them, modules_of_a_kept_header_see_services,
+         tls_is_there_in_a_tree_that_is_not_installed, clients_have_connections,
          deferred_requests_are_waited_for, methods_call_methods, metrics_are_read,
          zones_end_with_their_modules, calls_without_a_running_server_are_refused,
          every_reply_belongs_to_its_request, waiting_requests_are_given_up_when_modules_stop,

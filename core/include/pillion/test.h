@@ -19,11 +19,11 @@
  *
  * Everything runs in the calling process and thread, in a debugger or under valgrind as well, with
  * the configuration's own grammar, and as in a server's only worker: what is deferred is waited
- * for, threads, timers, descriptors, zones and services work, filters run, methods call methods,
- * and `rpc.stats` counts where the module rpc is loaded. The watchdog is missing, and so is what
- * takes listeners: header fields of HTTP, batches, names that a balancer tells. A module that
- * crashes takes the test with it; check runs each test in a process of its own for that. Only one
- * thread may call these functions.
+ * for, threads, timers, descriptors, zones, services and TLS to servers work, filters run, methods
+ * call methods, and `rpc.stats` counts where the module rpc is loaded. The watchdog is missing, and
+ * so is what takes listeners: header fields of HTTP, batches, names that a balancer tells. A module
+ * that crashes takes the test with it; check runs each test in a process of its own for that. Only
+ * one thread may call these functions.
  *
  * The bytes of a request, such as its params, pillion_args, the request itself and what
  * pillion_alloc gave, are blocks of malloc(3)'s of their own, and are freed when it is over: so
