@@ -293,6 +293,7 @@ PILLION_EXPORT bool pillion_test_stop(void)
         offload_end();
         deferreds_free(&trial.deferreds);
         callbacks_free();
+        pillion_test_run(0); /* connections of TLS see that their modules have left */
         loop_free(&trial.loop);
     }
     free_calls();

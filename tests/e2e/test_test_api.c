@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -568,6 +569,30 @@ START_TEST(modules_of_a_kept_header_see_services)
 }
 END_TEST
 
+/* It is not told to be a leak of the module's. */
+START_TEST(a_handshake_ends_when_modules_stop)
+{
+    char *address;
+    int listener = listen_anywhere(&address);
+
+    for (unsigned i = 0; i < 2; i++) {
+        start(load("talk", "bare on;"), "method talk;");
+        pillion_test_begin(keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%s,\"text\":\"\"}}",
+                                       strrchr(address, ':') + 1));
+        int peer = accept(listener, NULL, NULL);
+        char hello[4096];
+        pillion_test_run(1);
+        ck_assert_int_gt(recv(peer, hello, sizeof(hello), 0), 0);
+        ck_assert(pillion_test_stop());
+        while (recv(peer, hello, sizeof(hello), MSG_DONTWAIT) > 0) {
+        }
+        ck_assert_int_eq(recv(peer, hello, sizeof(hello), MSG_DONTWAIT), 0);
+        close(peer);
+    }
+    close(listener);
+}
+END_TEST
+
 /* The library is not beside the test's executable, where a server has it. */
 START_TEST(tls_is_there_in_a_tree_that_is_not_installed)
 {
@@ -582,9 +607,9 @@ E2E_MAIN("test_api", files_are_opened_anew, what_waits_ends_in_order_before_modu
          threads_pools_timers_and_values_work, a_second_on_cancel_is_told,
          nothing_starts_while_a_thread_is_at_work, methods_are_called,
          services_have_the_servers_that_a_test_gives_them, modules_of_a_kept_header_see_services,
-         tls_is_there_in_a_tree_that_is_not_installed, clients_have_connections,
-         deferred_requests_are_waited_for, methods_call_methods, metrics_are_read,
-         zones_end_with_their_modules, calls_without_a_running_server_are_refused,
+         tls_is_there_in_a_tree_that_is_not_installed, a_handshake_ends_when_modules_stop,
+         clients_have_connections, deferred_requests_are_waited_for, methods_call_methods,
+         metrics_are_read, zones_end_with_their_modules, calls_without_a_running_server_are_refused,
          every_reply_belongs_to_its_request, waiting_requests_are_given_up_when_modules_stop,
          a_test_server_answers_rpc_stats_as_a_server_does, time_is_limited_and_clients_may_leave,
          a_thread_reads_its_requests_bytes, filters_and_zones_work,
