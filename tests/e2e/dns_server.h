@@ -3,11 +3,8 @@
 #ifndef PILLION_TESTS_DNS_SERVER_H
 #define PILLION_TESTS_DNS_SERVER_H
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -34,8 +31,7 @@ static inline const char *dns_path(void)
 
 static inline void dns_end(struct dns *dns)
 {
-    kill(dns->pid, SIGKILL);
-    waitpid(dns->pid, NULL, 0);
+    daemon_end(dns->pid);
     dns->pid = 0;
 }
 
@@ -49,18 +45,12 @@ static inline void dns_serve(struct dns *dns, const char *zone, const char *conf
                  "no-resolv\nno-hosts\nno-daemon\nport=%d\nlisten-address=%s\n"
                  "bind-interfaces\npid-file=\nlog-facility=-\nlog-queries\nlocal=/%s/\n%s\n",
                  dns->port, dns->host == NULL ? DNS_HOST : dns->host, zone, conf);
-    const char *user = keep_printf("--user=%s", getuid() == 0 ? "root" : "");
-    const char *file = keep_printf("--conf-file=%s", server_path(dns->server, "dnsmasq.conf"));
-    const char *log = server_path(dns->server, "dnsmasq.log"), *path = dns_path();
-    file_write(log, "", 0);
-    dns->pid = fork();
-    ck_assert_int_ge(dns->pid, 0);
-    if (dns->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen(log, "a", stdout) != NULL && dup2(1, 2) == 2)
-            execl(path, "dnsmasq", file, user, NULL);
-        _exit(127);
-    }
+    const char *log = server_path(dns->server, "dnsmasq.log");
+    dns->pid = daemon_start(
+        (const char *const[]){
+            dns_path(), keep_printf("--conf-file=%s", server_path(dns->server, "dnsmasq.conf")),
+            keep_printf("--user=%s", getuid() == 0 ? "root" : ""), NULL},
+        log);
     wait_until(strstr(file_read(log, NULL), "started") != NULL, "dnsmasq does not start: %s",
                file_read(log, NULL));
 }

@@ -33,6 +33,7 @@ struct etcd_member_process {
 
 struct etcd_cluster {
     int count;             /* of members; 0 counts as 1 */
+    const char *parent;    /* where its folder is made; NULL: TMPDIR */
     const char *arguments; /* more of etcd's, with spaces between; NULL: none */
     const char *ca;        /* of TLS for clients, which need a certificate by it; NULL: none */
     const char *cert, *key;
@@ -156,7 +157,7 @@ static inline void etcd_sweep(struct etcd_cluster *cluster)
 
 static inline void etcd_cluster_start(struct etcd_cluster *cluster)
 {
-    const char *parent = getenv("TMPDIR");
+    const char *parent = cluster->parent != NULL ? cluster->parent : getenv("TMPDIR");
 
     if (cluster->count == 0)
         cluster->count = 1;

@@ -3,11 +3,8 @@
 #ifndef PILLION_TESTS_HAPROXY_SERVER_H
 #define PILLION_TESTS_HAPROXY_SERVER_H
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "harness.h"
@@ -24,23 +21,9 @@ static inline pid_t haproxy_start(const struct server *server, const char *conf)
                  server_path(server, "haproxy.sock"), conf);
     if (access(HAPROXY, X_OK) != 0)
         fail_test("there is no " HAPROXY ": make deps-test");
-    const char *file = server_path(server, "haproxy.cfg"),
-               *log = server_path(server, "haproxy.log");
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen(log, "w", stdout) != NULL && dup2(1, 2) == 2)
-            execl(HAPROXY, "haproxy", "-db", "-f", file, NULL);
-        _exit(127);
-    }
-    return pid;
-}
-
-static inline void haproxy_end(pid_t pid)
-{
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    return daemon_start(
+        (const char *const[]){HAPROXY, "-db", "-f", server_path(server, "haproxy.cfg"), NULL},
+        server_path(server, "haproxy.log"));
 }
 
 static inline int connect_when_there(int port)

@@ -85,6 +85,9 @@ void file_copy(const char *from, const char *to); /* as cp does: over the same i
 
 struct server *server_new(void);
 
+/* A port of 127.0.0.1 that no other server and no other test has. Below 32768. */
+int free_port(void);
+
 /* PREFIX/`path`. */
 char *server_path(const struct server *server, const char *path);
 
@@ -103,14 +106,21 @@ void server_conf(const struct server *server, const char *main_text, const char 
  * request on 127.0.0.1:port. */
 void server_start_with(struct server *server, const char *const options[]);
 void server_start(struct server *server);
+/* The same with one worker, which gets every connection. */
+void server_start_alone(struct server *server);
 
 /* A new server that has been configured as server_conf does, and started. */
 struct server *server_serve(const char *main_text, const char *server_text);
-/* The same with one worker, which gets every connection. */
+/* The same with one worker. */
 struct server *server_serve_alone(const char *main_text, const char *server_text);
 /* The same with `directives` in front of those of the configuration (-g). */
 struct server *server_serve_with(const char *directives, const char *main_text,
                                  const char *server_text);
+
+/* PREFIX/binary/pillion: a copy of the binary that the test can replace while it runs. */
+char *server_binary(const struct server *server);
+/* Makes it of the file `from`, with the folder. */
+void server_put_binary(const struct server *server, const char *from);
 
 /* Starts the server and returns at once: for servers that are to fail, or that listen elsewhere. */
 void server_spawn(struct server *server, const char *const options[]);
@@ -154,6 +164,9 @@ pid_t server_vault(const struct server *server);
 /* True when the process exists and is no zombie. */
 bool process_lives(pid_t pid);
 
+/* True when the bytes are in memory that the process can write. One that has ended has nothing. */
+bool process_has(pid_t pid, const void *bytes, size_t size);
+
 /* The result of rpc.stats, asked for on a connection of its own. */
 const cJSON *server_stats(const struct server *server);
 
@@ -172,6 +185,7 @@ pid_t server_child(const struct server *server, const char *title);
 
 /* The pids of the workers, by rpc.stats. */
 size_t server_workers(const struct server *server, pid_t *pids, size_t most);
+void server_kill_workers(const struct server *server);
 
 /* ---- commands: harness_command.c ---- */
 
@@ -188,6 +202,16 @@ struct run run_command(const char *const argv[], const char *input, int64_t ms);
 #define pillion(...) \
     run_command((const char *const[]){pillion_binary(), __VA_ARGS__, NULL}, NULL, PATIENCE_MS)
 const char *pillion_binary(void);
+
+/* Starts another program, which ends with the test, and returns at once. Its output goes to the
+ * file `log`, anew; NULL: nowhere. */
+pid_t daemon_start(const char *const argv[], const char *log);
+/* Ends it, at once. */
+void daemon_end(pid_t pid);
+
+/* A copy of the binary without `plugin` ("tls.so") or any other beside it; NULL when an installed
+ * one would be found. */
+const char *binary_alone(const struct server *server, const char *plugin);
 
 /* False, with a message, when there are no pseudoterminals (pts(4)), as in a chroot without
  * /dev/pts. */
@@ -218,6 +242,8 @@ void expect_text(const char *text, const char *whole);
 int client_connect(const struct server *server); /* 127.0.0.1:port */
 int client_connect_v6(int port);                 /* [::1]:port */
 int client_connect_unix(const char *path);
+int client_connect_to(int port);
+int client_connect_from(const char *address, int port); /* "127.0.0.9" */
 /* -1 with errno when no server listens. */
 int client_try_connect(int port);
 int client_try_connect_unix(const char *path);
@@ -233,6 +259,8 @@ bool client_try_send(int client, const void *data, size_t size);
 void client_announce(int client, uint32_t length);
 /* Ends sending, with a FIN. */
 void client_finish(int client);
+/* Closes as a client does that has crashed: its kernel resets the connection. */
+void client_vanish(int client);
 
 /* Receives exactly one frame, and returns its body, NUL-terminated. */
 char *client_receive(int client, size_t *size);
@@ -263,8 +291,9 @@ bool client_is_closed(int client);
 void client_exchange(int client, const void *data, size_t size, size_t piece, const void *expected,
                      size_t expected_size);
 
-/* A listener of the test's own, on a free port; sets `address` to "127.0.0.1:PORT", which is kept.
- */
+/* A listener of the test's own at a port of 127.0.0.1. */
+int listen_at(int port);
+/* The same on a free port; sets `address` to "127.0.0.1:PORT", which is kept. */
 int listen_anywhere(char **address);
 
 /* Bytes that grow, for requests and expected replies. Starts as `{0}`. */

@@ -44,11 +44,17 @@ static int check_connected(int fd)
     return fd;
 }
 
+static struct sockaddr_in loopback(int port)
+{
+    return (struct sockaddr_in){.sin_family = AF_INET,
+                                .sin_port = htons((uint16_t)port),
+                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
 int client_try_connect(int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    const struct sockaddr_in address = loopback(port);
 
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     return try_connect(&address, sizeof(address), AF_INET);
 }
 
@@ -76,6 +82,24 @@ int client_try_connect_unix(const char *path)
 int client_connect_unix(const char *path)
 {
     return check_connected(client_try_connect_unix(path));
+}
+
+int client_connect_to(int port)
+{
+    return check_connected(client_try_connect(port));
+}
+
+int client_connect_from(const char *address, int port)
+{
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = inet_addr(address)};
+    const struct sockaddr_in to = loopback(port);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (bind(fd, (struct sockaddr *)&own, sizeof(own)) < 0 ||
+        connect(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
+        fail_test("cannot connect from %s: %s", address, strerror(errno));
+    fcntl(fd, F_SETFL, O_NONBLOCK);
+    return fd;
 }
 
 /* ---- moving bytes ---- */
@@ -151,6 +175,13 @@ void client_send_frame(int client, const char *body)
 void client_finish(int client)
 {
     shutdown(client, SHUT_WR);
+}
+
+void client_vanish(int client)
+{
+    setsockopt(client, SOL_SOCKET, SO_LINGER, &(struct linger){.l_onoff = 1},
+               sizeof(struct linger));
+    close(client);
 }
 
 static void receive_exactly(int client, char *to, size_t size, int64_t deadline)
@@ -356,20 +387,31 @@ void client_exchange(int client, const void *data, size_t size, size_t piece, co
     }
 }
 
-/* ---- buffers ---- */
+/* ---- listeners ---- */
+
+int listen_at(int port)
+{
+    const struct sockaddr_in place = loopback(port);
+    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
+    ck_assert_int_eq(bind(listener, (const struct sockaddr *)&place, sizeof(place)), 0);
+    ck_assert_int_eq(listen(listener, 64), 0);
+    return listener;
+}
 
 int listen_anywhere(char **address)
 {
-    struct sockaddr_in place = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    struct sockaddr_in place;
     socklen_t size = sizeof(place);
+    int listener = listen_at(0);
 
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_int_eq(bind(listener, (struct sockaddr *)&place, size), 0);
-    ck_assert_int_eq(listen(listener, 16), 0);
     ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&place, &size), 0);
     *address = keep_printf("127.0.0.1:%d", ntohs(place.sin_port));
     return listener;
 }
+
+/* ---- buffers ---- */
 
 void buffer_add(struct buffer *buffer, const void *data, size_t size)
 {

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,6 +88,46 @@ struct run run_command(const char *const argv[], const char *input, int64_t ms)
     buffer_add(&texts[0], "", 1);
     buffer_add(&texts[1], "", 1);
     return (struct run){decode(status), keep(texts[0].data), keep(texts[1].data)};
+}
+
+pid_t daemon_start(const char *const argv[], const char *log)
+{
+    const char *path = log == NULL ? "/dev/null" : log;
+    int out = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+    if (out < 0)
+        fail_test("cannot open %s: %s", path, strerror(errno));
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid < 0)
+        fail_test("cannot fork: %s", strerror(errno));
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGPIPE, SIG_DFL);
+        dup2(out, STDOUT_FILENO);
+        dup2(out, STDERR_FILENO);
+        execvp(argv[0], (char *const *)(uintptr_t)argv);
+        _exit(127);
+    }
+    close(out);
+    return pid;
+}
+
+void daemon_end(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+const char *binary_alone(const struct server *server, const char *plugin)
+{
+    const char *alone = server_path(server, "alone/pillion");
+
+    if (access(keep_printf("/usr/local/lib/pillion/%s", plugin), F_OK) == 0)
+        return NULL;
+    mkdir(server_path(server, "alone"), 0755);
+    file_copy(pillion_binary(), alone);
+    return alone;
 }
 
 bool terminals_exist(void)

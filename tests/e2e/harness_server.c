@@ -94,10 +94,9 @@ static int bind_port(int type, int port)
     return -1;
 }
 
-/* Finds a port below the range that outgoing connections use (ip_local_port_range of ip(7)). Other
- * tests may run at the same time: as long as this process lives, a UDP socket marks the port as
- * taken. */
-static int free_port(void)
+/* Below the range that outgoing connections use (ip_local_port_range of ip(7)). Other tests may run
+ * at the same time: as long as this process lives, a UDP socket marks the port as taken. */
+int free_port(void)
 {
     static unsigned last;
 
@@ -251,6 +250,11 @@ void server_start(struct server *server)
     server_start_with(server, (const char *const[]){NULL});
 }
 
+void server_start_alone(struct server *server)
+{
+    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+}
+
 struct server *server_serve_with(const char *directives, const char *main_text,
                                  const char *server_text)
 {
@@ -273,6 +277,22 @@ struct server *server_serve(const char *main_text, const char *server_text)
 struct server *server_serve_alone(const char *main_text, const char *server_text)
 {
     return server_serve_with("worker_processes 1;", main_text, server_text);
+}
+
+char *server_binary(const struct server *server)
+{
+    return server_path(server, "binary/pillion");
+}
+
+void server_put_binary(const struct server *server, const char *from)
+{
+    const char *binary = server_binary(server);
+
+    mkdir(server_path(server, "binary"), 0755);
+    /* A running binary cannot be written to (ETXTBSY): it is removed and made anew, as packages
+     * do. */
+    unlink(binary);
+    file_copy(from, binary);
 }
 
 void server_signal(const struct server *server, int number)
@@ -466,6 +486,33 @@ bool process_lives(pid_t pid)
     return state != NULL && state[1] == ' ' && strchr("ZXx", state[2]) == NULL;
 }
 
+bool process_has(pid_t pid, const void *bytes, size_t size)
+{
+    FILE *maps = fopen(keep_printf("/proc/%d/maps", (int)pid), "re");
+    FILE *memory = fopen(keep_printf("/proc/%d/mem", (int)pid), "re");
+    bool readable = maps != NULL && memory != NULL, found = false;
+    char line[4096];
+
+    while (readable && !found && fgets(line, sizeof(line), maps) != NULL) {
+        unsigned long from, to;
+        char rights[8];
+        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[1] != 'w' ||
+            to - from > (64u << 20))
+            continue;
+        char *data = malloc(to - from);
+        ssize_t got = pread(fileno(memory), data, to - from, (off_t)from);
+        found = got > 0 && memmem(data, (size_t)got, bytes, size) != NULL;
+        free(data);
+    }
+    if (maps != NULL)
+        fclose(maps);
+    if (memory != NULL)
+        fclose(memory);
+    if (!readable && process_lives(pid))
+        fail_test("the memory of process %d cannot be read", (int)pid);
+    return found;
+}
+
 const cJSON *server_stats(const struct server *server)
 {
     int client = client_connect(server);
@@ -525,4 +572,13 @@ size_t server_workers(const struct server *server, pid_t *pids, size_t most)
     if (count == 0)
         fail_test("rpc.stats names no workers");
     return count;
+}
+
+void server_kill_workers(const struct server *server)
+{
+    pid_t pids[16];
+    size_t count = server_workers(server, pids, 16);
+
+    for (size_t i = 0; i < count; i++)
+        kill(pids[i], SIGKILL);
 }

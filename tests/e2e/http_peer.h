@@ -3,9 +3,8 @@
 #ifndef PILLION_TESTS_HTTP_PEER_H
 #define PILLION_TESTS_HTTP_PEER_H
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,14 +14,9 @@
 
 static inline int peer_listen(const struct server *place)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)place->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int listener = listen_at(place->port);
 
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    ck_assert_int_eq(listen(listener, 64), 0);
+    fcntl(listener, F_SETFL, O_NONBLOCK);
     return listener;
 }
 

@@ -2,12 +2,8 @@
 #ifndef PILLION_TESTS_REDIS_SERVER_H
 #define PILLION_TESTS_REDIS_SERVER_H
 
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "harness.h"
 
@@ -19,11 +15,14 @@ struct redis {
     pid_t pid;
 };
 
-/* Does not return. */
-static inline void redis_run(const struct redis *redis, const char *port, const char *password)
+static inline void redis_start(struct redis *redis, const struct server *server,
+                               const char *password)
 {
     const char *tls = redis->tls == NULL ? "" : redis->tls;
+    const char *port = keep_printf("%d", redis->port);
     const char *const argv[] = {"redis-server",
+                                "--dir",
+                                server->prefix,
                                 "--bind",
                                 "127.0.0.1",
                                 "--save",
@@ -48,30 +47,12 @@ static inline void redis_run(const struct redis *redis, const char *port, const 
                                 redis->asks ? "yes" : "no",
                                 NULL};
 
-    execvp(argv[0], (char *const *)(uintptr_t)argv);
-    _exit(127);
-}
-
-static inline void redis_start(struct redis *redis, const struct server *server,
-                               const char *password)
-{
-    char port[16];
-
-    snprintf(port, sizeof(port), "%d", redis->port);
-    redis->pid = fork();
-    ck_assert_int_ge(redis->pid, 0);
-    if (redis->pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen("/dev/null", "w", stdout) != NULL && chdir(server->prefix) == 0)
-            redis_run(redis, port, password);
-        _exit(127);
-    }
+    redis->pid = daemon_start(argv, server_path(server, "redis.log"));
 }
 
 static inline void redis_end(struct redis *redis)
 {
-    kill(redis->pid, SIGKILL);
-    waitpid(redis->pid, NULL, 0);
+    daemon_end(redis->pid);
 }
 
 static inline void redis_is_there(int client)

@@ -116,7 +116,7 @@ static inline struct relay *relay_start(int server)
         mmap(NULL, sizeof(*relay), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
     ck_assert_ptr_ne(relay, MAP_FAILED);
-    relay->port = server_new()->port;
+    relay->port = free_port();
     relay->server = server;
     int listening = relay_socket(relay->port, true);
     ck_assert_int_ge(listening, 0);

@@ -217,7 +217,7 @@ START_TEST(errors_and_slow_ones_are_always_told)
     server_conf(server, "load_module modules/access_log.so; load_module modules/later.so;",
                 "filter access_log { path access/log; buffer 0; sample 1000; slow 30ms;"
                 " format \"$method $status $us\"; } method ping; method wait; method forgets;");
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     int client = client_connect(server);
     for (int i = 0; i < 10; i++)
         client_expect_alive(client);

@@ -11,11 +11,6 @@
 /* The methods that tell blocks apart: only the harness's own block has rpc.stats. */
 #define WAITS "load_module modules/later.so;"
 
-static int free_port(void)
-{
-    return server_new()->port;
-}
-
 /* A second server block at `port`. */
 static const char *block(int port)
 {
@@ -24,9 +19,8 @@ static const char *block(int port)
 
 static int connect_to(int port)
 {
-    int client = client_try_connect(port);
+    int client = client_connect_to(port);
 
-    ck_assert_int_ge(client, 0);
     client_expect_alive(client);
     return client;
 }
@@ -36,15 +30,6 @@ static void begin_wait(int client, int ms)
     client_send_frame(client, keep_printf("{\"in\":\"wait\",\"params\":{\"ms\":%d},\"id\":1}", ms));
     client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
     client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
-}
-
-static void kill_workers(const struct server *server)
-{
-    pid_t pids[16];
-    size_t count = server_workers(server, pids, 16);
-
-    for (size_t i = 0; i < count; i++)
-        kill(pids[i], SIGKILL);
 }
 
 START_TEST(an_address_is_removed_and_its_connections_stay)
@@ -62,7 +47,7 @@ START_TEST(an_address_is_removed_and_its_connections_stay)
     client_send(client, "ng\",\"params\":1}", 15);
     client_expect(client, "{\"out\":\"pong\",\"result\":1}");
     expect_part(client_call(client, "rpc.list", "null"), "rpc.stats"); /* the block as it is now */
-    kill_workers(server);
+    server_kill_workers(server);
     client_expect_alive(client);
     server_reload(server);
     client_expect_alive(client);

@@ -179,7 +179,7 @@ START_TEST(a_file_that_is_gone_is_missed_by_the_next_worker)
     server_write(server, "conf/tokens", "first\n");
     server_conf(server, "load_module modules/auth.so;",
                 "method ping { filter auth { token_file conf/tokens; } }");
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     ck_assert_uint_eq(server_workers(server, &pid, 1), 1);
     int client = client_connect(server);
     passes(client, ",\"token\":\"first\"");

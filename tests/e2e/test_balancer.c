@@ -1,6 +1,7 @@
 /* Behind a balancer: PROXY headers tell who the client is, and a client's address is its own
  * whichever worker has the connection. A real HAProxy says it, and tests that write the bytes
  * themselves say what HAProxy never would. */
+#include "certificates.h"
 #include "haproxy_server.h"
 
 #include <arpa/inet.h>
@@ -37,19 +38,6 @@ static struct server *serve(int port, const char *more)
 
     server->reports_allowed = true; /* a method ends its worker */
     return server;
-}
-
-static int free_port(void)
-{
-    return server_new()->port;
-}
-
-static int connect_to(int port)
-{
-    int client = client_try_connect(port);
-
-    ck_assert_int_ge(client, 0);
-    return client;
 }
 
 /* What the client's own end says. */
@@ -125,19 +113,9 @@ START_TEST(behind_haproxy_the_address_is_the_clients_whichever_worker_answers)
     for (int i = 0; i < 2; i++)
         ck_assert_str_eq(told(clients[i], "peer_later", "peer"), own_address(clients[i]));
     ck_assert(!server_logged(server, "PROXY header"));
-    haproxy_end(haproxy);
+    daemon_end(haproxy);
 }
 END_TEST
-
-/* Runs a command of openssl's in the server's prefix. */
-static void openssl(const struct server *server, const char *command)
-{
-    const char *line = keep_printf("cd %s && openssl %s", server->prefix, command);
-    struct run run =
-        run_command((const char *const[]){"/bin/sh", "-c", line, NULL}, NULL, PATIENCE_MS);
-
-    expect_status(&run, 0);
-}
 
 /* One request through TLS, by openssl's client. Its input stays open until the reply has come. */
 static const char *ask_through_tls(const struct server *server, int port, const char *options)
@@ -160,35 +138,32 @@ START_TEST(what_haproxy_knows_of_a_tls_session_reaches_the_module)
     int behind = free_port(), port = free_port();
     struct server *server = serve(behind, "proxy_from 127.0.0.1;");
 
-    openssl(server, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
-                    "/CN=authority -keyout ca.key -out ca.crt");
-    openssl(server, "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=client "
-                    "one' -keyout c.key -out c.csr");
-    openssl(server, "x509 -req -in c.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -out "
-                    "c.crt");
-    openssl(server, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
-                    "/CN=stranger -keyout s.key -out s.crt");
-    const char *pem = keep_printf("%s%s", file_read(server_path(server, "ca.crt"), NULL),
-                                  file_read(server_path(server, "ca.key"), NULL));
-    server_write(server, "pair.pem", "%s", pem);
+    tls_make(server, "authority", "DNS:authority", NULL);
+    tls_make(server, "client one", "DNS:client", "authority");
+    tls_make(server, "stranger", "DNS:stranger", NULL);
+    const char *authority = server_path(server, "tls/authority.pem");
+    server_write(server, "pair.pem", "%s%s", file_read(authority, NULL),
+                 file_read(server_path(server, "tls/authority.key"), NULL));
     const char *bind = keep_printf("ssl crt %s ca-file %s verify optional crt-ignore-err all "
                                    "ca-ignore-err all alpn pillion/1,http/1.1",
-                                   server_path(server, "pair.pem"), server_path(server, "ca.crt"));
+                                   server_path(server, "pair.pem"), authority);
     pid_t haproxy = haproxy_start(
         server, frontend(port, bind, behind,
                          "send-proxy-v2 proxy-v2-options ssl,cert-cn,authority,crc32c"));
     close(connect_when_there(port));
 
-    const char *reply =
-        ask_through_tls(server, port, "-servername b.test -alpn pillion/1 -cert c.crt -key c.key");
+    const char *reply = ask_through_tls(
+        server, port,
+        "-servername b.test -alpn pillion/1 -cert 'tls/client one.pem' -key 'tls/client one.key'");
     expect_part(reply, "\"sni\":\"b.test\",\"alpn\":\"pillion/1\",\"cn\":\"client one\"");
     expect_part(reply, "\"other\":null");
     /* HAProxy is told to let anybody's certificate pass, and names it; its name is nobody's. */
-    expect_part(ask_through_tls(server, port, "-servername b.test -cert s.crt -key s.key"),
+    expect_part(ask_through_tls(server, port,
+                                "-servername b.test -cert tls/stranger.pem -key tls/stranger.key"),
                 "\"sni\":\"b.test\",\"alpn\":null,\"cn\":null");
     expect_part(ask_through_tls(server, port, "-noservername"),
                 "\"sni\":null,\"alpn\":null,\"cn\":null");
-    haproxy_end(haproxy);
+    daemon_end(haproxy);
 }
 END_TEST
 
@@ -221,7 +196,8 @@ START_TEST(a_header_may_come_in_any_pieces)
     (void)server;
     for (size_t i = 0; i < HEADERS; i++) {
         struct buffer both = {0};
-        int client = connect_to(behind), whole = connect_to(behind), parts = connect_to(behind);
+        int client = client_connect_to(behind), whole = client_connect_to(behind),
+            parts = client_connect_to(behind);
 
         for (size_t n = 0; n < headers[i].size; n++) {
             client_send(client, headers[i].header + n, 1);
@@ -243,7 +219,7 @@ START_TEST(a_header_may_come_in_any_pieces)
         /* What the client speaks is told by what follows the header. */
         static const char line[] = "{\"in\":\"ping\"}\n",
                           pong[] = "{\"out\":\"pong\",\"result\":null}\n";
-        int lines = connect_to(behind);
+        int lines = client_connect_to(behind);
         client_send(lines, headers[i].header, headers[i].size);
         client_exchange(lines, line, sizeof(line) - 1, 1, pong, sizeof(pong) - 1);
     }
@@ -258,7 +234,7 @@ START_TEST(a_client_of_another_protocol_is_told_so_behind_a_header_too)
     struct server *server = serve(behind, "proxy_from 127.0.0.1;");
 
     for (size_t i = 0; i < HEADERS; i++) {
-        int client = connect_to(behind);
+        int client = client_connect_to(behind);
         client_send(client, headers[i].header, headers[i].size);
         client_send(client, hello, sizeof(hello) - 1);
         expect_part(client_receive_rest(client), "not TLS");
@@ -276,7 +252,7 @@ END_TEST
 
 static int connect_as(int port, const char *header, size_t size)
 {
-    int client = connect_to(port);
+    int client = client_connect_to(port);
 
     client_send(client, header, size);
     return client;
@@ -297,7 +273,6 @@ START_TEST(names_in_certificates_have_limits_of_their_own)
         two = connect_as(behind, V2_CN("a"), sizeof(V2_CN("a")) - 1),
         other = connect_as(behind, V2_CN("b"), sizeof(V2_CN("b")) - 1),
         nobody = connect_as(behind, V1, sizeof(V1) - 1);
-    const struct linger reset = {.l_onoff = 1};
 
     client_expect_alive(one);
     client_expect_alive(two);
@@ -313,8 +288,7 @@ START_TEST(names_in_certificates_have_limits_of_their_own)
         client_send_frame(gone, "{\"in\":\"peer_later\"}");
         wait_until(strstr(client_ask(two, "{\"in\":\"peer_later\"}"), "limited") != NULL,
                    "another one is not refused");
-        setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-        close(gone);
+        client_vanish(gone);
     }
     (void)server;
 }
@@ -326,7 +300,7 @@ START_TEST(a_header_in_pieces_outlives_workers)
     struct server *server = serve(behind, "proxy_from 127.0.0.1; proxy_timeout 10m;");
 
     for (size_t i = 0; i < HEADERS; i++) {
-        clients[i] = connect_to(behind);
+        clients[i] = client_connect_to(behind);
         client_send(clients[i], headers[i].header, 1);
     }
     wait_until(server_stat(server, "connections.open") >= HEADERS, "they are not accepted");
@@ -347,7 +321,7 @@ START_TEST(a_reload_that_changes_the_listener_changes_no_connection)
 {
     int port = free_port();
     struct server *server = serve(port, "proxy_from 127.0.0.1; proxy_timeout 10m;");
-    int proxied = connect_to(port), half = connect_to(port);
+    int proxied = client_connect_to(port), half = client_connect_to(port);
 
     SEND(proxied, V1);
     expect_told(proxied, "peer", "192.0.2.1:50122");
@@ -355,7 +329,7 @@ START_TEST(a_reload_that_changes_the_listener_changes_no_connection)
     wait_until(server_stat(server, "connections.open") >= 3, "they are not accepted");
     server_conf(server, MODULES, keep_printf(METHODS "listen 127.0.0.1:%d;", port));
     server_reload(server);
-    int plain = connect_to(port), silent = connect_to(port);
+    int plain = client_connect_to(port), silent = client_connect_to(port);
     expect_told(plain, "peer", own_address(plain));
     wait_until(server_stat(server, "connections.open") >= 5, "they are not accepted");
     expect_told(proxied, "peer", "192.0.2.1:50122");
@@ -383,8 +357,8 @@ START_TEST(logs_show_what_was_told)
                             "  format '<$peer $sni $cn>'; } }"
                             "listen 127.0.0.1:%d proxy_protocol; proxy_from 127.0.0.1;",
                             behind));
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    int told = connect_to(behind), plain = client_connect(server);
+    server_start_alone(server);
+    int told = client_connect_to(behind), plain = client_connect(server);
     SEND(told, V2);
     client_expect_alive(told);
     client_expect_alive(plain);
@@ -411,12 +385,12 @@ START_TEST(a_connection_without_a_header_is_closed_and_the_log_says_why)
     };
     int behind = free_port();
     struct server *server = serve(behind, "proxy_from 127.0.0.1;");
-    int good = connect_to(behind);
+    int good = client_connect_to(behind);
 
     SEND(good, V1);
     expect_told(good, "peer", "192.0.2.1:50122");
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
-        int client = connect_to(behind);
+        int client = client_connect_to(behind);
         const char *line = keep_printf("127.0.0.1:%d: %s sent no PROXY header, with which each "
                                        "connection begins there (proxy_protocol): %s",
                                        behind, own_address(client), wrong[i].why);
@@ -425,7 +399,7 @@ START_TEST(a_connection_without_a_header_is_closed_and_the_log_says_why)
         server_wait_log(server, line);
     }
     /* What connects and leaves, as a health check does, is nothing to tell of. */
-    close(connect_to(behind));
+    close(client_connect_to(behind));
     expect_told(good, "peer", "192.0.2.1:50122");
     server_reload(server);
     expect_told(good, "peer", "192.0.2.1:50122");
@@ -437,7 +411,8 @@ START_TEST(a_header_has_to_come_in_its_time_however_it_drips)
 {
     int behind = free_port();
     struct server *server = serve(behind, "proxy_from 127.0.0.1; proxy_timeout 2s;");
-    int good = connect_to(behind), silent = connect_to(behind), slow = connect_to(behind);
+    int good = client_connect_to(behind), silent = client_connect_to(behind),
+        slow = client_connect_to(behind);
 
     SEND(good, V1);
     expect_told(good, "peer", "192.0.2.1:50122");
@@ -459,7 +434,7 @@ START_TEST(only_balancers_may_connect)
 {
     int behind = free_port();
     struct server *server = serve(behind, "proxy_from 127.0.0.64/26 ::1;");
-    int stranger = connect_to(behind);
+    int stranger = client_connect_to(behind);
 
     wait_until(client_is_closed(stranger), "the connection stays open");
     server_wait_log(server, keep_printf("127.0.0.1:%d: %s is not among the balancers, which alone "
@@ -480,7 +455,7 @@ START_TEST(only_balancers_may_connect)
         keep_printf(METHODS "listen 127.0.0.1:%d proxy_protocol; proxy_from 0.0.0.0/0;", behind));
     server_reload(server);
     expect_told(balancer, "peer", "192.0.2.1:50122");
-    int client = connect_to(behind);
+    int client = client_connect_to(behind);
     SEND(client, V2);
     expect_told(client, "peer", "192.0.2.1:50122");
     close(balancer);

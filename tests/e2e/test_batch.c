@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -37,7 +36,7 @@ static struct server *serve(const char *main_text, const char *server_text)
                     "method noted_again; method sleep; method hang; %s",
                     server_text));
     chmod(server_path(server, "run"), 0777); /* workers write the journal, as nobody */
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     server->reports_allowed = true;
     return server;
 }
@@ -293,15 +292,13 @@ END_TEST
 START_TEST(a_client_that_goes_takes_its_batch_along)
 {
     struct server *server = serve("", "");
-    const struct linger reset = {.l_onoff = 1};
 
     for (int i = 0; i < 3; i++) {
         int client = client_connect(server);
         client_send_frame(
             client, "[" HOLD("hold", "1") "," CALL("sleep_on", "2") "," CALL("ping", "3") "]");
         wait_until(server_stat(server, "connections.deferred") == 2 * (i + 1), "not under way");
-        setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-        close(client);
+        client_vanish(client);
         wait_until(server_stat(server, "connections.cancelled") >= i + 1, "it is not dropped");
     }
     int other = client_connect(server);

@@ -4,7 +4,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define METHODS                                                                                \
@@ -25,15 +24,6 @@ static void ends(int client, const char *how, const char *name)
     client_send_frame(
         client,
         keep_printf("{\"in\":\"ends\",\"params\":{\"how\":\"%s\",\"name\":\"%s\"}}", how, name));
-}
-
-/* As a client that has crashed: its kernel resets the connection. */
-static void vanish(int client)
-{
-    const struct linger at_once = {.l_onoff = 1};
-
-    setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    close(client);
 }
 
 /* The log has what is called at the request's end: once, and the last first. */
@@ -73,7 +63,7 @@ START_TEST(the_end_of_a_request_is_told_however_it_ends)
     client_send_frame(client, "{\"in\":\"ping\",\"id\":1}");
     client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":1}");
     ck_assert(!server_logged(server, "six ends"));
-    vanish(client);
+    client_vanish(client);
     expect_ended(server, "six");
 }
 END_TEST
@@ -254,7 +244,7 @@ START_TEST(work_learns_that_nobody_waits)
     client = client_connect(server);
     client_send_frame(client, "{\"in\":\"work\"}");
     wait_until(server_stat(server, "pool.busy") > 0, "no work has begun");
-    vanish(client);
+    client_vanish(client);
     wait_until(server_stat(server, "pool.busy") == 0, "the work does not learn of it");
     ck_assert(!server_logged(server, "work is done"));
 }
@@ -364,7 +354,7 @@ START_TEST(a_call_ends_with_its_caller)
     client_send_frame(client, "{\"in\":\"call\",\"params\":{\"method\":\"ends\",\"params\":{"
                               "\"how\":\"wait\",\"name\":\"one\"}}}");
     wait_until(server_stat(server, "modules.belongs.waiting") == 2, "the calls do not wait");
-    vanish(client);
+    client_vanish(client);
     expect_ended(server, "one");
     server_wait_log(server, "a call was for nobody: cancelled");
     client = client_connect(server);
@@ -520,7 +510,7 @@ START_TEST(pools_have_threads_and_queues_of_their_own)
     wait_until(server_stat(server, "pools.other.busy") == 1, "the other pool does nothing");
     ck_assert_double_eq(server_stat(server, "pool.busy"), 2);
     ck_assert_double_eq(server_stat(server, "pool.queued"), 1);
-    vanish(client);
+    client_vanish(client);
     wait_until(server_stat(server, "pool.busy") == 0, "work goes on");
     /* Without the pool there is none to tell of. */
     server_conf(server, "load_module modules/belongs.so;", "method ping; method work;");

@@ -66,10 +66,8 @@ END_TEST
 /* A stall of the server must show in more than the requests that were under way. */
 START_TEST(at_a_rate_a_stall_is_charged_to_all_that_were_due)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve("load_module modules/crash.so;", "method sleep;");
 
-    server_conf(server, "load_module modules/crash.so;", "method sleep;");
-    server_start(server);
     struct run run = pillion("bench", "--server", address(server), "-c", "1", "-P", "1", "-d", "1",
                              "--rate", "50", "--json", "sleep", "30");
     expect_status(&run, 0);

@@ -164,7 +164,7 @@ START_TEST(listeners_of_one_protocol_tell_which)
     struct buffer listens = {0};
 
     for (size_t i = 0; i < count; i++) {
-        ports[i] = server_new()->port;
+        ports[i] = free_port();
         char *listen = keep_printf(" listen 127.0.0.1:%d protocol=%s;", ports[i], names[i]);
         buffer_add(&listens, listen, strlen(listen));
     }

@@ -16,16 +16,7 @@ static const char *const no_options[] = {NULL};
 /* Another port that is free: that of a server that is never started. */
 static int another_port(void)
 {
-    return server_new()->port;
-}
-
-static int connect_to(int port)
-{
-    int client = client_try_connect(port);
-
-    if (client < 0)
-        fail_test("nobody listens on port %d", port);
-    return client;
+    return free_port();
 }
 
 /* The server ends at once, with status 1, and says `words`. */
@@ -52,7 +43,7 @@ START_TEST(ipv4_ipv6_and_unix_addresses_are_served)
     server_start(server);
     char *path = server_path(server, "run/p.sock");
     client_expect_alive(client_connect(server));
-    client_expect_alive(connect_to(any));
+    client_expect_alive(client_connect_to(any));
     client_expect_alive(client_connect_v6(server->port));
     client_expect_alive(client_connect_unix(path));
     ck_assert_int_eq(stat(path, &status), 0);
@@ -237,7 +228,7 @@ START_TEST(each_server_block_has_its_own_methods_and_limits)
         keep_printf("server { listen 127.0.0.1:%d; max_frame 64; method rpc.list; }", other),
         "method ping;");
     server_start(server);
-    int client = client_connect(server), stranger = connect_to(other);
+    int client = client_connect(server), stranger = client_connect_to(other);
     client_expect_alive(client);
     client_send_frame(client, "{\"in\":\"rpc.list\"}");
     client_expect_error(client, "method_not_found");
@@ -262,7 +253,7 @@ START_TEST(a_reload_adds_and_removes_addresses)
     client_expect_alive(client);
     server_conf(server, "", keep_printf("method ping; listen 127.0.0.1:%d;", other));
     server_reload(server);
-    client_expect_alive(connect_to(other));
+    client_expect_alive(client_connect_to(other));
     client_expect_alive(client);
     server_conf(server, "", "method ping;");
     server_reload(server);
@@ -442,7 +433,7 @@ START_TEST(includes_are_read_sorted_and_where_they_stand)
     server_conf(server, "include conf/servers/*.conf;", "include conf/methods;");
     server_start(server);
     client_expect_alive(client_connect(server));
-    client_expect_alive(connect_to(other));
+    client_expect_alive(client_connect_to(other));
 }
 END_TEST
 
@@ -462,12 +453,10 @@ END_TEST
 START_TEST(the_number_of_workers_changes_with_a_reload_and_connections_stay)
 {
     static const int counts[] = {1, 4, 2, 3};
-    struct server *server = server_new();
+    struct server *server = server_serve("", "method ping;");
     int clients[40];
     pid_t pids[16];
 
-    server_conf(server, "", "method ping;");
-    server_start(server);
     for (int i = 0; i < 40; i++)
         clients[i] = client_connect(server);
     for (size_t c = 0; c < 4; c++) {
@@ -651,7 +640,7 @@ START_TEST(an_idle_connection_is_closed_only_when_that_is_wanted)
                 keep_printf("server { listen 127.0.0.1:%d; idle_timeout 3s; method ping; }", other),
                 "method ping;");
     server_start(server);
-    int patient = client_connect(server), idle = connect_to(other);
+    int patient = client_connect(server), idle = client_connect_to(other);
     client_expect_alive(patient);
     client_expect_alive(idle);
     client_expect_end(idle);

@@ -86,11 +86,9 @@ END_TEST
 /* The log is standard error, and a file of the module's takes its place. */
 START_TEST(a_line_of_the_log_arrives_after_standard_error_is_closed)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve("load_module modules/descriptors.so;",
+                                         "method ping; method streams; method mute;");
 
-    server_conf(server, "load_module modules/descriptors.so;",
-                "method ping; method streams; method mute;");
-    server_start(server);
     int client = client_connect(server);
     client_send_frame(client, "{\"in\":\"streams\"}");
     client_expect(client, "{\"out\":\"streams\",\"result\":true}");

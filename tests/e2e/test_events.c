@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -166,25 +165,12 @@ END_TEST
 
 /* ---- Upgrades ---- */
 
-static char *own_binary(const struct server *server)
-{
-    return server_path(server, "binary/pillion");
-}
-
-static void put_binary(const struct server *server, const char *from)
-{
-    unlink(own_binary(server));
-    file_copy(from, own_binary(server));
-    chmod(own_binary(server), 0755);
-}
-
 static struct server *serve_upgradable(void)
 {
     struct server *server = server_new();
 
     server_conf(server, "", "method ping;");
-    mkdir(server_path(server, "binary"), 0755);
-    put_binary(server, pillion_binary());
+    server_put_binary(server, pillion_binary());
     setenv("PILLION_BUILD", server_path(server, "binary"), 1);
     server_start(server);
     return server;
@@ -211,7 +197,7 @@ START_TEST(it_outlives_upgrades)
     events = answered(waits); /* by the binary that has taken over */
     expect_part(words_of(last_of(events, "upgrade"), "text"), "has taken over as the master");
     cJSON_Delete(events);
-    put_binary(server, keep_printf("%s/tests/layout/pillion", build));
+    server_put_binary(server, keep_printf("%s/tests/layout/pillion", build));
     upgrade(server);
     events = events_of(server);
     ck_assert_double_eq(number_of(last_of(events, "started"), "id"), first);
@@ -219,7 +205,7 @@ START_TEST(it_outlives_upgrades)
     ck_assert_int_eq(count_of(events, "reload"), 2);
     cJSON_Delete(events);
 
-    put_binary(server, "/bin/true");
+    server_put_binary(server, "/bin/true");
     setenv("PILLION_BUILD", build, 1);
     struct run run = server_ask(server, "upgrade");
     expect_status(&run, 1);

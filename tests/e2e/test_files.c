@@ -68,11 +68,7 @@ END_TEST
 /* A server at run/s.sock and at its port, with `main_text`. */
 static struct server *serve_path(const char *main_text)
 {
-    struct server *server = server_new();
-
-    server_conf(server, main_text, "listen unix:run/s.sock; method ping;");
-    server_start(server);
-    return server;
+    return server_serve(main_text, "listen unix:run/s.sock; method ping;");
 }
 
 static char *pid_of(const struct server *server)
@@ -245,10 +241,9 @@ START_TEST(a_unix_socket_s_rights_are_as_listen_says_also_after_a_reload)
 {
     const struct group *other = geteuid() == 0 ? getgrnam("daemon") : NULL;
     const char *word = other == NULL ? "" : "group=daemon";
-    struct server *server = server_new();
+    struct server *server =
+        server_serve("", keep_printf("listen unix:run/s.sock mode=0660 %s; method ping;", word));
 
-    server_conf(server, "", keep_printf("listen unix:run/s.sock mode=0660 %s; method ping;", word));
-    server_start(server);
     ck_assert_uint_eq(mode_of(server, "run/s.sock"), 0660);
     if (other != NULL)
         ck_assert_uint_eq(group_of(server, "run/s.sock"), other->gr_gid);

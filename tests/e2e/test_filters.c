@@ -120,21 +120,18 @@ END_TEST
 
 START_TEST(a_filter_knows_the_address_of_a_client_that_is_gone)
 {
-    struct server *server = server_new();
-    struct linger reset = {.l_onoff = 1};
+    struct server *server =
+        server_serve("load_module modules/filters.so; load_module modules/later.so;",
+                     "method ping; method wait { filter tell { word it; } }");
     struct sockaddr_in self;
     socklen_t size = sizeof(self);
 
-    server_conf(server, "load_module modules/filters.so; load_module modules/later.so;",
-                "method ping; method wait { filter tell { word it; } }");
-    server_start(server);
     int client = client_connect(server);
     ck_assert_int_eq(getsockname(client, (struct sockaddr *)&self, &size), 0);
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}");
     client_send_frame(client, "{\"in\":\"ping\",\"id\":2}");
     client_expect(client, "{\"out\":\"pong\",\"result\":null,\"id\":2}");
-    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    close(client);
+    client_vanish(client);
     server_wait_log(server, keep_printf("it after wait: cancelled, 0 bytes, soon, to 127.0.0.1:%d",
                                         ntohs(self.sin_port)));
 }

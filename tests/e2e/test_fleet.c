@@ -282,7 +282,7 @@ START_TEST(the_registry_readyz_and_the_agent_say_the_same)
 {
     struct fleet *fleet = keep(calloc(1, sizeof(*fleet)));
     struct server *server = server_new();
-    int agent = server_new()->port;
+    int agent = free_port();
 
     etcd_open(fleet);
     fleet->hosts[0] = (struct host){server, "one"};

@@ -11,9 +11,8 @@ static struct etcd_cluster *etcd_new(void)
 {
     struct etcd_cluster *etcd = keep(calloc(1, sizeof(*etcd)));
 
-    setenv("TMPDIR", server_new()->prefix, 1);
+    etcd->parent = server_new()->prefix;
     etcd_cluster_start(etcd);
-    unsetenv("TMPDIR");
     etcd_cluster_wait(etcd);
     return etcd;
 }

@@ -17,11 +17,6 @@ struct pillion {
     int agent;
 };
 
-static int free_port(void)
-{
-    return server_new()->port;
-}
-
 /* Workers answer the master about once a second, and what they answer changes the weight. */
 static struct pillion serve(const char *main_text, const char *server_text)
 {
@@ -240,7 +235,7 @@ START_TEST(haproxy_sends_no_new_client_to_a_server_that_quits)
     server_signal(one.server, SIGTERM);
     ck_assert_int_eq(server_wait_exit(one.server, PATIENCE_MS), 0);
     clients_come(port, 2);
-    haproxy_end(haproxy);
+    daemon_end(haproxy);
 }
 END_TEST
 
@@ -265,7 +260,7 @@ START_TEST(haproxy_gives_a_fuller_server_less)
         close(clients[i]);
     wait_until(atoi(haproxy_stat(one.server, BACKEND, "one", "weight")) > 50,
                "it does not get its weight back");
-    haproxy_end(haproxy);
+    daemon_end(haproxy);
 }
 END_TEST
 
@@ -284,18 +279,11 @@ END_TEST
 /* `pillion bench` over HTTP, in a process of its own. */
 static pid_t load_start(const struct server *home, int port, const char *seconds)
 {
-    const char *url = keep_printf("http://127.0.0.1:%d", port), *log = server_path(home, "load");
-    pid_t pid = fork();
-
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen(log, "w", stdout) != NULL && dup2(1, 2) == 2)
-            execl(pillion_binary(), "pillion", "bench", "--http", url, "-c", "8", "-d", seconds,
-                  "--rate", "400", "--json", "ping", NULL);
-        _exit(127);
-    }
-    return pid;
+    return daemon_start((const char *const[]){pillion_binary(), "bench", "--http",
+                                              keep_printf("http://127.0.0.1:%d", port), "-c", "8",
+                                              "-d", seconds, "--rate", "400", "--json", "ping",
+                                              NULL},
+                        server_path(home, "load"));
 }
 
 static void load_end(const struct server *home, pid_t pid)
@@ -329,7 +317,7 @@ START_TEST(under_load_no_request_is_lost_to_a_server_that_quits)
     expect_status(&quit, 0);
     ck_assert_int_eq(server_wait_exit(two.server, PATIENCE_MS), 0);
     load_end(one.server, load);
-    haproxy_end(haproxy);
+    daemon_end(haproxy);
 }
 END_TEST
 
@@ -374,7 +362,7 @@ START_TEST(servers_are_added_and_taken_away_at_the_runtime_socket)
                "the row of a server that is gone stays");
     ck_assert_str_eq(haproxy_stat(one.server, BACKEND, "one", "status"), "");
     clients_come(port, 4);
-    haproxy_end(haproxy);
+    daemon_end(haproxy);
 }
 END_TEST
 
@@ -432,7 +420,7 @@ START_TEST(haproxy_finds_servers_by_srv_records)
     before = server_calls(one.server, "ping", "calls");
     clients_come(port, 6);
     ck_assert_int_eq((int)server_calls(one.server, "ping", "calls"), (int)before);
-    haproxy_end(haproxy);
+    daemon_end(haproxy);
     dns_end(&dns);
 }
 END_TEST

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define METHODS                                                                                \
@@ -315,15 +314,13 @@ START_TEST(a_client_that_goes_is_noticed)
 {
     struct server *server = serve_later();
     int client = client_connect(server), other = client_connect(server);
-    struct linger reset = {.l_onoff = 1};
 
     send_frames(client,
                 (const char *const[]){"{\"in\":\"wait\",\"params\":{\"ms\":60000},\"id\":1}",
                                       "{\"in\":\"hold\",\"params\":{\"key\":1},\"id\":2}",
                                       "{\"in\":\"sleep_on\",\"id\":3}", NULL});
     wait_until(server_stat(server, "connections.deferred") == 3, "nothing is deferred");
-    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    close(client);
+    client_vanish(client);
     server_wait_log(server, "a wait is given up");
     client_send_frame(other, "{\"in\":\"wake\"}");
     client_expect(other, "{\"out\":\"wake\",\"result\":null}");
@@ -349,7 +346,6 @@ START_TEST(a_thread_reads_the_request_unchanged)
     struct server *server = serve_later_with("pool_threads 3;", "");
     int gone = client_connect(server), late = client_connect(server),
         waits = client_connect(server), other = client_connect(server);
-    struct linger reset = {.l_onoff = 1};
     char *filling = keep_printf("{\"in\":\"ping\",\"params\":\"%01900d\"}", 7);
 
     client_send_frame(gone, "{\"in\":\"read_raw\",\"params\":{\"mine\":\"first\"}}");
@@ -357,8 +353,7 @@ START_TEST(a_thread_reads_the_request_unchanged)
     client_send_frame(waits, "{\"in\":\"read_raw\",\"params\":{\"mine\":\"third\"},\"id\":1}");
     client_expect_error(late, "timeout");
     wait_until(server_stat(server, "connections.deferred") == 3, "they are not under way");
-    setsockopt(gone, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    close(gone);
+    client_vanish(gone);
     for (int i = 0; i < 40; i++) { /* more than a block of the arena has room for */
         client_send_frame(late, filling);
         client_receive(late, NULL);

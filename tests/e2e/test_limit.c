@@ -2,15 +2,12 @@
  * and deaths. */
 #include "harness.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -66,16 +63,8 @@ END_TEST
 /* A client of its own address, whose connection is accepted. */
 static int connect_from(const struct server *server, const char *address)
 {
-    struct sockaddr_in from = {.sin_family = AF_INET}, to = from;
-    int client = socket(AF_INET, SOCK_STREAM, 0);
+    int client = client_connect_from(address, server->port);
 
-    inet_pton(AF_INET, address, &from.sin_addr);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    to.sin_port = htons((uint16_t)server->port);
-    if (bind(client, (struct sockaddr *)&from, sizeof(from)) != 0 ||
-        connect(client, (struct sockaddr *)&to, sizeof(to)) != 0)
-        fail_test("cannot connect from %s: %s", address, strerror(errno));
-    fcntl(client, F_SETFL, O_NONBLOCK);
     client_send_frame(client, "{\"in\":\"plain\"}");
     client_expect(client, "{\"out\":\"pong\",\"result\":null}");
     return client;
@@ -85,23 +74,19 @@ static int connect_from(const struct server *server, const char *address)
  * connections: then their sockets tell no address any more. */
 START_TEST(clients_that_reset_are_told_apart)
 {
-    static const struct linger reset = {.l_onoff = 1};
-    struct server *server = server_new();
+    struct server *server = server_serve_alone(
+        "zone limits 1m; load_module modules/limit.so; load_module modules/crash.so;",
+        "method sleep; method plain { handler ping.ping; }"
+        "method few { handler ping.ping; filter limit { zone limits; rate 1/h; } }");
     int clients[3];
 
-    server_conf(server,
-                "zone limits 1m; load_module modules/limit.so; load_module modules/crash.so;",
-                "method sleep; method plain { handler ping.ping; }"
-                "method few { handler ping.ping; filter limit { zone limits; rate 1/h; } }");
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     int busy = client_connect(server);
     for (size_t i = 0; i < sizeof(clients) / sizeof(*clients); i++)
         clients[i] = connect_from(server, keep_printf("127.0.0.%zu", 2 + i));
     client_send_frame(busy, "{\"in\":\"sleep\",\"params\":300}");
     for (size_t i = 0; i < sizeof(clients) / sizeof(*clients); i++) {
         client_send_frame(clients[i], "{\"in\":\"few\"}");
-        setsockopt(clients[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-        close(clients[i]);
+        client_vanish(clients[i]);
     }
     client_receive(busy, NULL);
     wait_until(server_calls(server, "few", "calls") == 3, "not all calls are counted");

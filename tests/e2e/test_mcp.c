@@ -327,7 +327,7 @@ END_TEST
 /* Not so a method's own: it guards the calls of that method. */
 START_TEST(the_filters_of_a_server_guard_the_list_too)
 {
-    int port = server_new()->port;
+    int port = free_port();
     struct server *server = server_serve_alone(
         keep_printf(
             "load_module modules/auth.so; server { listen 127.0.0.1:%d; filter auth { token "
@@ -379,7 +379,7 @@ END_TEST
 /* A filter that crashes is put down to the request, and costs nobody a connection. */
 START_TEST(a_crash_of_a_filter_is_answered)
 {
-    int port = server_new()->port;
+    int port = free_port();
     struct server *server = server_serve_alone(
         keep_printf("load_module modules/filters.so; server { listen 127.0.0.1:%d; filter crashes; "
                     "method ping { tool on; } }",
@@ -419,7 +419,7 @@ START_TEST(names_that_are_in_the_way_are_told_of)
     server_conf(server,
                 keep_printf("server { listen 127.0.0.1:%d protocol=frame; method mcp { handler "
                             "ping.ping; } }",
-                            server_new()->port),
+                            free_port()),
                 "\nmethod mcp { handler ping.ping; }\nmethod readyz { handler ping.ping; }\n"
                 "method \"a b\" { handler ping.ping; tool on; }");
     struct run run = pillion("-t", "-p", server->prefix);

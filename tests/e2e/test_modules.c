@@ -162,10 +162,8 @@ END_TEST
 
 START_TEST(a_method_can_have_another_name)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve("", "method \"say it again\" { handler ping.ping; }");
 
-    server_conf(server, "", "method \"say it again\" { handler ping.ping; }");
-    server_start(server);
     int client = client_connect(server);
     client_send_frame(client, "{\"in\":\"say it again\",\"params\":[1]}");
     client_expect(client, "{\"out\":\"pong\",\"result\":[1]}");
@@ -176,10 +174,9 @@ END_TEST
 
 START_TEST(directives_of_every_type_reach_the_module)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve("load_module modules/options.so { string \"a b\"; }", "method options;");
 
-    server_conf(server, "load_module modules/options.so { string \"a b\"; }", "method options;");
-    server_start(server);
     int client = client_connect(server);
     client_send_frame(client, "{\"in\":\"options\"}");
     client_expect(client,
@@ -221,7 +218,11 @@ END_TEST
 
 START_TEST(rude_methods_are_answered_for_and_logged)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve("load_module modules/rude.so;",
+                     "method ping; method silent; method twice; method invalid; method nothing; "
+                     "method null; method binary; method name; method huge; method deletes; "
+                     "method steals;");
     static const struct {
         const char *method, *code, *logged;
     } rude[] = {
@@ -234,11 +235,6 @@ START_TEST(rude_methods_are_answered_for_and_logged)
         {"huge", "internal_error", "\"huge\" replied with"},
     };
 
-    server_conf(server, "load_module modules/rude.so;",
-                "method ping; method silent; method twice; method invalid; method nothing; "
-                "method null; method binary; method name; method huge; method deletes; "
-                "method steals;");
-    server_start(server);
     int client = client_connect(server);
     for (size_t i = 0; i < sizeof(rude) / sizeof(*rude); i++) {
         client_send_frame(client, keep_printf("{\"in\":\"%s\"}", rude[i].method));
@@ -263,11 +259,9 @@ END_TEST
 
 START_TEST(a_module_may_be_written_in_cxx)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve("load_module modules/cxx.so { mark !; }",
+                                         "filter see; method reverse; method repeat;");
 
-    server_conf(server, "load_module modules/cxx.so { mark !; }",
-                "filter see; method reverse; method repeat;");
-    server_start(server);
     int client = client_connect(server);
     client_send_frame(client, "{\"in\":\"reverse\",\"params\":\"abc\"}");
     client_expect(client, "{\"out\":\"reverse\",\"result\":\"cba!\"}");
@@ -376,7 +370,7 @@ START_TEST(modules_of_every_header_that_there_was_load)
                                      "method visits; method whole; method in_parts;"
                                    : "",
                         minor >= 6 ? "method services; method secret;" : ""));
-        server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+        server_start_alone(server);
         int client = client_connect(server);
         for (size_t i = 0; i < sizeof(of_headers) / sizeof(*of_headers); i++) {
             if (of_headers[i].minor > minor)
@@ -410,12 +404,10 @@ END_TEST
 
 START_TEST(the_teaching_module_greets)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve("load_module modules/hello.so { greeting Hi; languages en de; max_name 10; }",
+                     "method greet; method hello.count;");
 
-    server_conf(server,
-                "load_module modules/hello.so { greeting Hi; languages en de; max_name 10; }",
-                "method greet; method hello.count;");
-    server_start(server);
     int client = client_connect(server);
     client_send_frame(client, "{\"in\":\"greet\",\"params\":{\"name\":\"Ada\"}}");
     client_expect(client, "{\"out\":\"greet\",\"result\":\"Hi, Ada!\"}");
@@ -443,11 +435,9 @@ END_TEST
 
 START_TEST(the_server_tells_of_itself)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve("", "method ping; method rpc.list; method rpc.describe; method rpc.health;");
 
-    server_conf(server, "",
-                "method ping; method rpc.list; method rpc.describe; method rpc.health;");
-    server_start(server);
     int client = client_connect(server);
     client_expect_alive(client);
     client_send_frame(client, "{\"in\":\"rpc.list\"}");
@@ -469,11 +459,10 @@ END_TEST
 /* As in docs/operations.md: an address for watching the server, which offers nothing else. */
 START_TEST(counters_of_the_whole_server_are_read_on_an_address_of_its_own)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve("server { listen unix:run/stats.sock; method rpc.stats; method rpc.list; }",
+                     "method ping; method again { handler ping.ping; }");
 
-    server_conf(server, "server { listen unix:run/stats.sock; method rpc.stats; method rpc.list; }",
-                "method ping; method again { handler ping.ping; }");
-    server_start(server);
     int client = client_connect(server);
     client_expect_alive(client);
     client_send_frame(client, "{\"in\":\"again\"}");

@@ -12,7 +12,7 @@ static const char *const prepares[] = {"on", "off"};
 /* A pgbouncer that ends with the test. It refuses to be root's, too. */
 static int bouncer_start(const struct postgres *postgres, const char *mode)
 {
-    int port = server_new()->port;
+    int port = free_port();
     const char *conf = keep_printf("%s/%s.ini", postgres->data, mode);
     const char *text = keep_printf("[pgbouncer]\n"
                                    "listen_addr = 127.0.0.1\nlisten_port = %d\nunix_socket_dir =\n"
@@ -75,8 +75,8 @@ static void serve_behind(const struct postgres *postgres, const char *mode, cons
 
     postgres_conf(server, &bouncer, settings, methods(0));
     postgres_conf(other, &bouncer, settings, methods(5)); /* the same names, other statements */
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    server_start_with(other, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
+    server_start_alone(other);
     for (int c = 0; c < CLIENTS; c++) {
         clients[c] = client_connect(server);
         others[c] = client_connect(other);
@@ -107,7 +107,7 @@ static void serve_behind(const struct postgres *postgres, const char *mode, cons
 static void mode_works(const char *mode, const char *prepare)
 {
     struct server *place = server_new();
-    struct postgres postgres = {.port = server_new()->port};
+    struct postgres postgres = {.port = free_port()};
 
     if (access("/usr/sbin/pgbouncer", X_OK) != 0)
         fail_test("there is no /usr/sbin/pgbouncer: make deps-test");

@@ -25,7 +25,7 @@ static struct server *serve(const char *main_text, const char *server_text)
                             "method null; method noted; method noted_again; %s",
                             server_text));
     chmod(server_path(server, "run"), 0777); /* workers write the journal, as nobody */
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     server->reports_allowed = true;
     return server;
 }
@@ -252,14 +252,12 @@ END_TEST
 START_TEST(a_client_that_goes_takes_its_pipeline_along)
 {
     struct server *server = serve("", "");
-    const struct linger reset = {.l_onoff = 1};
     int client = client_connect(server), other = client_connect(server);
 
     PIPELINE(client, post("/hold", KEY("1")), post("/noted", "2"), post("/sleep_on", "3"),
              post("/noted", "4"));
     wait_until(server_calls(server, "noted", "calls") == 2, "they have not begun");
-    setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    close(client);
+    client_vanish(client);
     wait_until(server_stat(server, "connections.cancelled") >= 1, "it is not dropped");
     expect_part(client_call(other, "wake", "1"), "wake");
     wait_until(server_stat(server, "connections.cancelled") == 2, "the thread's is not over");

@@ -45,7 +45,7 @@ static struct server *serve_postgres(struct postgres *postgres, const char *sett
 
     *postgres = (struct postgres){.port = place->port};
     postgres_conf(server, postgres, settings, METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     postgres_init(postgres, server);
     return server;
 }
@@ -343,13 +343,13 @@ static struct server *serve_through(struct relay **relay, struct postgres *postg
 {
     struct server *server = server_new();
 
-    *postgres = (struct postgres){.port = server_new()->port};
+    *postgres = (struct postgres){.port = free_port()};
     postgres_init(postgres, server);
     postgres_start(postgres);
     *relay = relay_start(postgres->port);
     struct postgres through = {.port = (*relay)->port};
     postgres_conf(server, &through, settings, METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     *client = client_connect(server);
     postgres_is_there(*client);
     make_table(postgres);
@@ -521,10 +521,8 @@ START_TEST(wrong_configurations_are_refused)
         {"conninfo '';", "sql 'set role x';", "set cannot be a method's"},
         {"conninfo ''; max_unsent 1;", "sql 'select 1';", "\"max_unsent\" must be"},
     };
-    struct server *server = server_new();
+    struct server *server = server_serve("", "method ping;");
 
-    server_conf(server, "", "method ping;");
-    server_start(server);
     for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         server_conf(
             server, keep_printf("load_module modules/postgres.so { %s }", cases[i].settings),
@@ -539,7 +537,7 @@ START_TEST(a_configuration_is_good_while_postgres_is_away)
 {
     struct server *server = server_new();
 
-    postgres_conf(server, &(struct postgres){.port = server_new()->port}, "", METHODS);
+    postgres_conf(server, &(struct postgres){.port = free_port()}, "", METHODS);
     struct run run = pillion("-t", "-p", server->prefix);
     expect_status(&run, 0);
     ck_assert_str_eq(run.err, "configuration file conf/pillion.conf is good\n");

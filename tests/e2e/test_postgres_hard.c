@@ -33,11 +33,11 @@ static struct server *serve_table(struct postgres *postgres, const char *setting
 {
     struct server *server = server_new();
 
-    *postgres = (struct postgres){.port = server_new()->port};
+    *postgres = (struct postgres){.port = free_port()};
     postgres_init(postgres, server);
     postgres_start(postgres);
     postgres_conf(server, postgres, settings, METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     *client = client_connect(server);
     postgres_is_there(*client);
     make_table(postgres);
@@ -316,18 +316,18 @@ END_TEST
 START_TEST(a_server_that_takes_no_changes_is_left_for_another)
 {
     struct postgres postgres,
-        standby = {.option = "default_transaction_read_only=on", .port = server_new()->port};
+        standby = {.option = "default_transaction_read_only=on", .port = free_port()};
     int client;
     struct server *server = server_new(), *place = server_new();
 
-    postgres = (struct postgres){.port = server_new()->port};
+    postgres = (struct postgres){.port = free_port()};
     postgres_init(&postgres, server);
     postgres_start(&postgres);
     postgres_init(&standby, place);
     postgres_start(&standby);
     struct relay *relay = relay_start(standby.port);
     postgres_conf(server, &(struct postgres){.port = relay->port}, "connections 2;", METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     client = client_connect(server);
     postgres_is_there(client);
     run_sql(&standby, "begin read write; create table users (id int primary key, name text);"

@@ -198,11 +198,10 @@ static int worker_of(int client)
 /* A worker with more than its share is woken for a client now and then, and no other is. */
 START_TEST(a_lone_client_is_answered_however_uneven_the_workers_are)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve("load_module modules/hello.so;", "method ping; method hello.count;");
     int clients[60];
 
-    server_conf(server, "load_module modules/hello.so;", "method ping; method hello.count;");
-    server_start(server);
     for (int i = 0; i < 60; i++) {
         clients[i] = client_connect(server);
         client_expect_alive(clients[i]);
@@ -313,7 +312,7 @@ START_TEST(lost_connections_are_not_counted_as_open)
 
     server->reports_allowed = true;
     conf_crash(server, "");
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     for (int i = 0; i < CLIENTS; i++) {
         clients[i] = client_connect(server);
         client_expect_alive(clients[i]);
@@ -355,7 +354,7 @@ START_TEST(a_vault_that_is_slow_costs_new_clients_nothing)
 
     server->reports_allowed = true;
     conf_crash(server, "vault_processes 1;"); /* another one would be quick */
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     ck_assert_uint_eq(server_workers(server, workers, 8), 1);
     pid_t vault = server_vault(server);
     int served = client_connect(server);
@@ -575,11 +574,9 @@ END_TEST
 
 START_TEST(out_of_descriptors_accepting_pauses_and_goes_on)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve_alone("worker_rlimit_nofile 64;", "method ping;");
     int clients[120];
 
-    server_conf(server, "worker_rlimit_nofile 64;", "method ping;");
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     for (int i = 0; i < 120; i++)
         clients[i] = client_connect(server);
     server_wait_log(server, "accepting pauses");
@@ -710,10 +707,8 @@ END_TEST
 
 START_TEST(a_directory_that_workers_cannot_enter_fails_a_reload)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve("", "method ping;");
 
-    server_conf(server, "", "method ping;");
-    server_start(server);
     server_conf(server, "working_directory nowhere;", "method ping;");
     struct run run = server_ask(server, "reload");
     expect_status(&run, 1);

@@ -45,7 +45,7 @@ END_TEST
 START_TEST(a_listener_of_one_protocol_guesses_nothing)
 {
     static const char spaces[] = "                               ";
-    int line = server_new()->port, frame = server_new()->port;
+    int line = free_port(), frame = free_port();
     server_serve("", keep_printf("method ping; listen 127.0.0.1:%d protocol=line; "
                                  "listen 127.0.0.1:%d protocol=frame;",
                                  line, frame));

@@ -2,14 +2,11 @@
  * the protocol. */
 #include "harness.h"
 
-#include <arpa/inet.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define BEHIND                                                                          \
@@ -35,25 +32,20 @@
 
 static struct server *behind(const char *main_text)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve_alone(keep_printf("load_module modules/later.so; load_module modules/hello.so;"
+                                       "load_module modules/auth.so; %s",
+                                       main_text),
+                           BEHIND);
 
-    server_conf(server,
-                keep_printf("load_module modules/later.so; load_module modules/hello.so;"
-                            "load_module modules/auth.so; %s",
-                            main_text),
-                BEHIND);
     server->reports_allowed = true; /* "crash_now" ends its worker */
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     return server;
 }
 
 static struct server *in_front(const char *settings)
 {
-    struct server *server = server_new();
-
-    server_conf(server, keep_printf("load_module modules/proxy.so { %s }", settings), FORWARDED);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    return server;
+    return server_serve_alone(keep_printf("load_module modules/proxy.so { %s }", settings),
+                              FORWARDED);
 }
 
 static const char *at(const struct server *server)
@@ -262,7 +254,7 @@ START_TEST(a_server_that_dies_costs_only_its_own_requests)
     ck_assert_int_eq(lost + (int)metric(front, "retried"), 10);
     for (int i = 0; i < 100; i++)
         client_expect_alive(other);
-    server_start_with(a, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(a);
     double before = server_calls(a, "ping", "calls");
     wait_until((client_expect_alive(other), server_calls(a, "ping", "calls") > before + 1),
                "it is not asked");
@@ -458,7 +450,7 @@ START_TEST(extra_connections_end_with_their_server)
         for (int i = 1; i <= 3; i++)
             expect_unserved(slow, "upstream_unavailable");
         wait_until(metric(front, "connected") == 0, "connections are left");
-        server_start_with(back, (const char *const[]){"-g", "worker_processes 1;", NULL});
+        server_start_alone(back);
     }
     wait_until((is_there(client), metric(front, "connected") == 1), "it is not the one connection");
 }
@@ -468,12 +460,11 @@ END_TEST
 START_TEST(many_slow_requests_hold_nobody_up)
 {
     enum { SLOW = 6 };
-    struct server *back = server_new();
+    struct server *back =
+        server_serve_alone("load_module modules/later.so;",
+                           "max_inflight 4; method ping; method hold; method let_go;");
     int pings = 0;
 
-    server_conf(back, "load_module modules/later.so;",
-                "max_inflight 4; method ping; method hold; method let_go;");
-    server_start_with(back, (const char *const[]){"-g", "worker_processes 1;", NULL});
     struct server *front =
         in_front(keep_printf("upstream %s; connections 1; max_inflight 4; timeout 1m;", at(back)));
     int slow = client_connect(front), client = client_connect(front), direct = client_connect(back);
@@ -533,13 +524,7 @@ START_TEST(the_teaching_server_can_stand_behind)
 
     if (access(script, R_OK) != 0)
         script = keep_printf("%s/../../tests/interop/server.py", getenv("PILLION_BUILD"));
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen("/dev/null", "w", stdout) != NULL)
-            execlp("python3", "python3", script, at(place), NULL);
-        _exit(127);
-    }
+    pid_t pid = daemon_start((const char *const[]){"python3", script, at(place), NULL}, NULL);
     is_there(client);
     for (int i = 0; i < 100; i++)
         client_send_frame(client, keep_printf("{\"in\":\"ping\",\"params\":%d,\"id\":%d}", i, i));
@@ -548,24 +533,9 @@ START_TEST(the_teaching_server_can_stand_behind)
         ck_assert_double_eq(cJSON_GetNumberValue(cJSON_GetObjectItem(reply, "result")),
                             cJSON_GetNumberValue(cJSON_GetObjectItem(reply, "id")));
     }
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    daemon_end(pid);
 }
 END_TEST
-
-/* A socket that listens where no server is. */
-static int listen_at(const struct server *place)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)place->port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-
-    setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-    ck_assert_int_eq(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
-    ck_assert_int_eq(listen(listener, 16), 0);
-    return listener;
-}
 
 /* A request that was not sent to its end when the connection broke was not run, and may go
  * elsewhere. */
@@ -575,7 +545,7 @@ START_TEST(a_request_that_no_server_has_seen_goes_to_another)
     struct server *place = server_new(), *back = server_new(), *front = server_new();
     struct buffer request = {0};
     char *text = memset(calloc(1, SIZE + 1), 'x', SIZE);
-    int listener = listen_at(place);
+    int listener = listen_at(place->port);
 
     server_conf(back, "load_module modules/later.so;", "max_frame 32m; method ping; method wait;");
     server_start(back);
@@ -587,7 +557,7 @@ START_TEST(a_request_that_no_server_has_seen_goes_to_another)
         keep_printf("max_frame 32m; method ping; method echo { handler proxy.forward; to ping; }"
                     "method wait { handler proxy.forward; upstream %s; }",
                     at(back)));
-    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(front);
     int client = client_connect(front), other = client_connect(front);
     wait_until(metric(front, "connected") == 4, "not all are connected");
     client_send_frame(other, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
@@ -621,7 +591,7 @@ START_TEST(a_deadline_has_no_time_in_it_that_connecting_has_taken)
 {
     enum { ALL_MS = 20000, WAITED_MS = 400 };
     struct server *place = server_new(), *front = server_new();
-    int listener = listen_at(place);
+    int listener = listen_at(place->port);
 
     ck_assert_int_eq(listen(listener, 0), 0);
     int filler = client_connect(place);
@@ -630,7 +600,7 @@ START_TEST(a_deadline_has_no_time_in_it_that_connecting_has_taken)
                             "timeout 30s; }",
                             at(place)),
                 "method echo { handler proxy.forward; }");
-    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(front);
     int client = client_connect(front);
     client_send_frame(client,
                       keep_printf("{\"in\":\"echo\",\"params\":[1],\"deadline\":%d}", ALL_MS));
@@ -683,7 +653,8 @@ START_TEST(errors_pass_byte_for_byte)
     static const char *const outs[] = {"\"\\u0000\"", "\"a\\\\\\u0000b\"", "\"\\ud800\""};
     struct server *place = server_new();
     struct server *front = in_front(keep_printf("upstream %s; connections 1;", at(place)));
-    int listener = listen_at(place), client = client_connect(front), peer = peer_accept(listener);
+    int listener = listen_at(place->port), client = client_connect(front),
+        peer = peer_accept(listener);
 
     for (size_t i = 0; i < sizeof(results) / sizeof(*results); i++) {
         client_send_frame(client, "{\"in\":\"ping\",\"id\":\"x\"}");
@@ -718,7 +689,8 @@ START_TEST(one_complaint_about_a_server_hides_no_other)
     struct server *place = server_new();
     struct server *front =
         in_front(keep_printf("upstream %s; connections 1; timeout 1m;", at(place)));
-    int listener = listen_at(place), client = client_connect(front), peer = peer_accept(listener);
+    int listener = listen_at(place->port), client = client_connect(front),
+        peer = peer_accept(listener);
 
     client_send_frame(client, "{\"in\":\"brief\"}");
     peer_receive(peer);
@@ -743,7 +715,7 @@ START_TEST(a_parse_error_goes_to_the_client_that_sent_the_body)
 
     server_conf(back, "load_module modules/later.so;",
                 "json_max_values 6; method ping; method wait;");
-    server_start_with(back, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(back);
     wait_until(metric(front, "connected") == 1, "it does not connect");
     client_send_frame(waiting, "{\"in\":\"wait\",\"params\":{\"ms\":300}}");
     wait_until(server_stat(back, "connections.deferred") == 1, "it does not wait");
@@ -762,7 +734,7 @@ START_TEST(an_error_without_an_id_is_given_to_nobody_else)
 {
     struct server *place = server_new();
     struct server *front = in_front(keep_printf("upstream %s; connections 1;", at(place)));
-    int listener = listen_at(place), a = client_connect(front), b = client_connect(front);
+    int listener = listen_at(place->port), a = client_connect(front), b = client_connect(front);
     int peer = peer_accept(listener);
 
     /* One alone is answered, and nothing is learned of it. */
@@ -806,7 +778,7 @@ START_TEST(a_request_that_the_only_server_may_have_seen_is_not_called_unseen)
         struct server *front = in_front(keep_printf("upstream %s; connections 1; max_fails 1;"
                                                     "try_timeout %s; fail_timeout 10s;",
                                                     at(place), says ? "5s" : "100ms"));
-        int listener = listen_at(place), client = client_connect(front);
+        int listener = listen_at(place->port), client = client_connect(front);
         int peer = peer_accept(listener);
 
         client_send_frame(client, "{\"in\":\"again\"}");
@@ -831,7 +803,7 @@ END_TEST
 START_TEST(overloaded_goes_elsewhere_or_back_to_the_client)
 {
     struct server *place = server_new(), *back = behind(""), *front = server_new();
-    int listener = listen_at(place);
+    int listener = listen_at(place->port);
 
     server_conf(
         front,
@@ -843,7 +815,7 @@ START_TEST(overloaded_goes_elsewhere_or_back_to_the_client)
                     "method two { handler proxy.forward; to ping; idempotent on;"
                     "             upstream %s %s; }",
                     at(back), at(place), at(back)));
-    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(front);
     int peer = peer_accept(listener), client = client_connect(front);
     wait_until(metric(front, "connected") == 2, "not all are connected");
     client_send_frame(client, "{\"in\":\"one\",\"id\":1}");
@@ -940,7 +912,7 @@ START_TEST(peers_that_break_the_protocol_are_cut_off)
     struct server *place = server_new();
     struct server *front =
         in_front(keep_printf("upstream %s; connections 1; max_reply 1k;", at(place)));
-    int listener = listen_at(place), client = client_connect(front);
+    int listener = listen_at(place->port), client = client_connect(front);
 
     for (size_t i = 0; i <= sizeof(cases) / sizeof(*cases); i++) {
         struct buffer bytes = {0};

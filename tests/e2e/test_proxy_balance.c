@@ -6,29 +6,17 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ONE_WORKER                        \
-    (const char *const[])                 \
-    {                                     \
-        "-g", "worker_processes 1;", NULL \
-    }
-
 static struct server *behind(void)
 {
-    struct server *server = server_new();
-
-    server_conf(server, "load_module modules/later.so;",
-                "method ping; method wait; method hold; method let_go; method time_left;");
-    server_start_with(server, ONE_WORKER);
-    return server;
+    return server_serve_alone(
+        "load_module modules/later.so;",
+        "method ping; method wait; method hold; method let_go; method time_left;");
 }
 
 static struct server *in_front(const char *settings, const char *methods)
 {
-    struct server *server = server_new();
-
-    server_conf(server, keep_printf("load_module modules/proxy.so { %s }", settings), methods);
-    server_start_with(server, ONE_WORKER);
-    return server;
+    return server_serve_alone(keep_printf("load_module modules/proxy.so { %s }", settings),
+                              methods);
 }
 
 static const char *at(const struct server *server)
@@ -85,7 +73,7 @@ START_TEST(a_server_that_fails_what_others_do_not_is_left_out)
 
     server_conf(bad, "load_module modules/hello.so;",
                 "method ping { handler hello.greet; }"); /* invalid_params is the client's fault */
-    server_start_with(bad, ONE_WORKER);
+    server_start_alone(bad);
     struct server *front =
         in_front(keep_printf("upstream %s %s %s; fail_timeout 1m;", at(a), at(b), at(bad)),
                  "proxy_method ping;");
@@ -120,7 +108,7 @@ START_TEST(a_server_that_is_slow_where_others_are_not_is_left_out)
         server_conf(servers[i], "load_module modules/later.so;",
                     i == 0 ? "method nap { handler later.wait; }"
                            : "method nap { handler ping.ping; }");
-        server_start_with(servers[i], ONE_WORKER);
+        server_start_alone(servers[i]);
         list = keep_printf("%s %s", list, at(servers[i]));
     }
     struct server *front =
@@ -179,7 +167,7 @@ START_TEST(an_outage_does_not_multiply_the_load)
         struct server *server = i == 0 ? a : b;
         server_conf(server, "load_module modules/refuses.so;",
                     "method ping { handler refuses.overloaded; }");
-        server_start_with(server, ONE_WORKER);
+        server_start_alone(server);
     }
     struct server *front = in_front(keep_printf("upstream %s %s; retries 1; retry_budget 10%%;"
                                                 "retry_floor 1; outlier_errors off;",

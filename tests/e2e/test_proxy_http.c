@@ -1,13 +1,12 @@
 /* The module proxy_http before a Pillion that is asked over HTTP, through crashes and reloads of
  * both; over TLS; and its configuration. */
+#include "certificates.h"
 #include "harness.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define BEHIND                                                                               \
@@ -26,25 +25,19 @@
 
 static struct server *behind(void)
 {
-    struct server *server = server_new();
+    struct server *server =
+        server_serve_alone("load_module modules/later.so; load_module modules/hello.so;"
+                           "load_module modules/auth.so;",
+                           BEHIND);
 
-    server_conf(server,
-                "load_module modules/later.so; load_module modules/hello.so;"
-                "load_module modules/auth.so;",
-                BEHIND);
     server->reports_allowed = true; /* "crash_now" ends its worker */
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
     return server;
 }
 
 static struct server *in_front(const char *settings)
 {
-    struct server *server = server_new();
-
-    server_conf(server, keep_printf("load_module modules/proxy_http.so { %s }", settings),
-                FORWARDED);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    return server;
+    return server_serve_alone(keep_printf("load_module modules/proxy_http.so { %s }", settings),
+                              FORWARDED);
 }
 
 static const char *at(const struct server *server)
@@ -196,7 +189,7 @@ START_TEST(a_server_that_dies_is_asked_again_when_it_is_back)
     expect_part(client_expect_error(client, "upstream_unavailable"),
                 "no server behind \"there\" can be asked: Connection refused");
     server_wait_log(front, keep_printf("%s: Connection refused; it is tried again", at(back)));
-    server_start_with(back, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(back);
     wait_until(strstr(client_ask(client, "{\"in\":\"there\"}"), "\"result\":null") != NULL,
                "the server behind does not come");
     server_wait_log(front, "is there again");
@@ -242,7 +235,7 @@ START_TEST(a_silent_name_server_holds_nobody_up)
                 keep_printf("method ping; proxy_http_method lost http://silent.test/;"
                             "method there { handler proxy_http.forward; to ping; upstream %s; }",
                             at(back)));
-    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(front);
     unsetenv("LD_PRELOAD");
     int client = client_connect(front);
     client_send_frame(client, "{\"in\":\"there\"}");
@@ -267,16 +260,6 @@ END_TEST
 
 /* ---- TLS ---- */
 
-/* Runs a command of openssl's in the server's prefix. */
-static void openssl(const struct server *server, const char *command)
-{
-    const char *line = keep_printf("cd %s && openssl %s", server->prefix, command);
-    struct run run =
-        run_command((const char *const[]){"/bin/sh", "-c", line, NULL}, NULL, PATIENCE_MS);
-
-    expect_status(&run, 0);
-}
-
 /* Answers each request with {"result": "tls"} and its id. */
 static const char tls_server[] =
     "import http.server, json, ssl, sys\n"
@@ -299,14 +282,11 @@ static const char tls_server[] =
 
 static pid_t tls_start(const struct server *place)
 {
-    pid_t pid = fork();
-
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        execlp("python3", "python3", "-c", tls_server, keep_printf("%d", place->port),
-               server_path(place, "s.crt"), server_path(place, "s.key"), NULL);
-        _exit(127);
-    }
+    pid_t pid = daemon_start((const char *const[]){"python3", "-c", tls_server,
+                                                   keep_printf("%d", place->port),
+                                                   server_path(place, "tls/localhost.pem"),
+                                                   server_path(place, "tls/localhost.key"), NULL},
+                             NULL);
     int client = -1;
     wait_until((client = client_try_connect(place->port)) >= 0, "nobody listens");
     close(client);
@@ -317,11 +297,10 @@ START_TEST(certificates_are_verified)
 {
     struct server *place = server_new(), *front = server_new();
 
-    openssl(place, "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj "
-                   "/CN=localhost -addext subjectAltName=DNS:localhost -keyout s.key -out s.crt");
-    chmod(place->prefix, 0755); /* workers, as nobody, read s.crt */
+    tls_make(place, "localhost", "DNS:localhost", NULL);
+    chmod(place->prefix, 0755); /* workers, as nobody, read it */
     pid_t pid = tls_start(place);
-    const char *ca = server_path(place, "s.crt");
+    const char *ca = server_path(place, "tls/localhost.pem");
     const char *const cases[][2] = {
         /* settings, and the result or the error's words */
         {keep_printf("upstream https://localhost:%d/;", place->port), "can be asked: "},
@@ -333,7 +312,7 @@ START_TEST(certificates_are_verified)
         server_conf(front, keep_printf("load_module modules/proxy_http.so { %s }", cases[i][0]),
                     FORWARDED);
         if (i == 0)
-            server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+            server_start_alone(front);
         else
             server_reload(front);
         int client = client_connect(front);
@@ -349,8 +328,7 @@ START_TEST(certificates_are_verified)
     }
     expect_part(server_log(front), "SSL certificate problem: self");
     expect_part(server_log(front), "no alternative certificate subject name matches");
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
+    daemon_end(pid);
 }
 END_TEST
 
@@ -412,7 +390,7 @@ START_TEST(an_outage_does_not_multiply_the_load)
                             "retry_budget 10%%; retry_floor 1; }",
                             at(services[0]), at(services[1])),
                 "method ping; method shop { handler proxy_http.forward; idempotent on; }");
-    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(front);
     int client = client_connect(front);
     for (int i = 0; i < 500; i++)
         expect_part(client_ask(client, "{\"in\":\"shop\"}"), "overloaded");

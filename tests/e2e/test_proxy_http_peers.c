@@ -14,11 +14,8 @@
 
 static struct server *in_front(const char *settings)
 {
-    struct server *server = server_new();
-
-    server_conf(server, keep_printf("load_module modules/proxy_http.so { %s }", settings), METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
-    return server;
+    return server_serve_alone(keep_printf("load_module modules/proxy_http.so { %s }", settings),
+                              METHODS);
 }
 
 static const char *at(const struct server *place)
@@ -442,15 +439,12 @@ START_TEST(a_request_ends_with_its_client)
                                               : "{\"in\":\"brief\"}");
         int peer = peer_accept(listener);
         peer_request(peer);
-        if (gone == 0) {
-            setsockopt(client, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0},
-                       sizeof(struct linger));
-            close(client); /* a reset */
-        } else if (gone == 1) {
+        if (gone == 0)
+            client_vanish(client);
+        else if (gone == 1)
             expect_unserved(client, "deadline_exceeded");
-        } else {
+        else
             expect_part(expect_unserved(client, "timeout"), "it did not answer within 50 ms");
-        }
         wait_until(client_is_closed(peer), "the request goes on");
         close(peer);
     }

@@ -5,19 +5,12 @@
 #include "dns_server.h"
 #include "harness.h"
 
-#define ONE_WORKER                        \
-    (const char *const[])                 \
-    {                                     \
-        "-g", "worker_processes 1;", NULL \
-    }
-
 static const char *etcd_url(void)
 {
     static struct etcd_cluster cluster;
 
-    setenv("TMPDIR", server_new()->prefix, 1);
+    cluster.parent = server_new()->prefix;
     etcd_cluster_start(&cluster);
-    unsetenv("TMPDIR");
     etcd_cluster_wait(&cluster);
     return cluster.urls[0];
 }
@@ -33,22 +26,18 @@ static void serve(struct server *server, const char *url, const char *more)
     server_conf(
         server, keep_printf("%s load_module modules/later.so;", registry(url)),
         keep_printf("method ping; method wait; register 127.0.0.1:%d %s;", server->port, more));
-    server_start_with(server, ONE_WORKER);
+    server_start_alone(server);
 }
 
 static struct server *in_front(const char *main_text, const char *upstream)
 {
-    struct server *server = server_new();
-
-    server_conf(server,
-                keep_printf("%s load_module modules/proxy.so { upstream %s; slow_start 0;"
-                            "try_timeout 1s; timeout 10s; }",
-                            main_text, upstream),
-                "method ping { handler proxy.forward; idempotent on; }"
-                "proxy_method wait { idempotent on; }"
-                "method missing { handler proxy.forward; }");
-    server_start_with(server, ONE_WORKER);
-    return server;
+    return server_serve_alone(
+        keep_printf("%s load_module modules/proxy.so { upstream %s; slow_start 0;"
+                    "try_timeout 1s; timeout 10s; }",
+                    main_text, upstream),
+        "method ping { handler proxy.forward; idempotent on; }"
+        "proxy_method wait { idempotent on; }"
+        "method missing { handler proxy.forward; }");
 }
 
 static double metric(const struct server *server, const char *name)
@@ -133,7 +122,7 @@ START_TEST(a_first_request_waits_for_the_registrys_first_answer)
                 keep_printf("%s load_module modules/proxy.so { upstream registry:/pillion/shop; }",
                             registry(url)),
                 "proxy_method wait;");
-    server_spawn(late, ONE_WORKER);
+    server_spawn(late, (const char *const[]){"-g", "worker_processes 1;", NULL});
     int early = -1;
     wait_until((early = client_try_connect(late->port)) >= 0, "it does not listen");
     client_send_frame(early, "{\"in\":\"wait\",\"params\":{\"ms\":1}}");

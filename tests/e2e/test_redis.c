@@ -32,7 +32,7 @@ static struct server *serve_redis(struct redis *redis, const char *settings)
                 keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; %s }", redis->port,
                             settings),
                 METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     return server;
 }
 
@@ -315,14 +315,14 @@ static struct server *serve_through(struct relay **relay, struct redis *redis, c
 {
     struct server *server = server_new();
 
-    *redis = (struct redis){.port = server_new()->port};
+    *redis = (struct redis){.port = free_port()};
     redis_start(redis, server, NULL);
     *relay = relay_start(redis->port);
     server_conf(server,
                 keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; %s }",
                             (*relay)->port, settings),
                 METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     *client = client_connect(server);
     redis_is_there(*client);
     return server;
@@ -524,10 +524,9 @@ START_TEST(a_configuration_is_good_while_redis_is_away)
 {
     struct server *server = server_new();
 
-    server_conf(
-        server,
-        keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; }", server_new()->port),
-        METHODS);
+    server_conf(server,
+                keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; }", free_port()),
+                METHODS);
     struct run run = pillion("-t", "-p", server->prefix);
     expect_status(&run, 0);
     ck_assert_str_eq(run.err, "configuration file conf/pillion.conf is good\n");

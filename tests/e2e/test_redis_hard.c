@@ -24,7 +24,7 @@ static struct server *serve_relayed(int port, const char *settings, int *client)
         METHODS);
     /* Before the server looks for it, which would log that it has to try again. */
     wait_until(client_try_connect(port) >= 0, "nothing listens on port %d", port);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     *client = client_connect(server);
     redis_is_there(*client);
     return server;
@@ -51,7 +51,7 @@ static void gives(int client, const char *method, const char *params, const char
 
 START_TEST(replies_are_as_large_as_max_reply)
 {
-    struct redis redis = {.port = server_new()->port};
+    struct redis redis = {.port = free_port()};
     int client;
     struct server *server = server_new();
 
@@ -88,7 +88,7 @@ static long peak_kb(pid_t pid)
 /* A string that is too large is never in memory, wherever in a reply it is. */
 START_TEST(strings_larger_than_max_reply_are_not_read)
 {
-    struct redis redis = {.port = server_new()->port};
+    struct redis redis = {.port = free_port()};
     struct server *server = server_new();
     pid_t workers[2];
     int client;
@@ -125,7 +125,7 @@ END_TEST
 
 START_TEST(large_replies_are_whole)
 {
-    struct redis redis = {.port = server_new()->port};
+    struct redis redis = {.port = free_port()};
     int client;
 
     redis_start(&redis, server_new(), NULL);
@@ -152,7 +152,7 @@ END_TEST
 
 START_TEST(requests_that_time_out_unsent_are_never_sent)
 {
-    struct redis redis = {.port = server_new()->port};
+    struct redis redis = {.port = free_port()};
     int client;
     struct server *server = server_new();
 
@@ -191,7 +191,7 @@ END_TEST
 
 START_TEST(a_silent_redis_is_left_after_five_seconds)
 {
-    struct redis redis = {.port = server_new()->port};
+    struct redis redis = {.port = free_port()};
     struct server *server = server_new();
     int client;
 
@@ -202,7 +202,7 @@ START_TEST(a_silent_redis_is_left_after_five_seconds)
                 keep_printf("load_module modules/redis.so { server 127.0.0.1:%d; connections 1; }",
                             relay->port),
                 "idle_timeout 6s;" METHODS);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     client = client_connect(server);
     redis_is_there(client);
     relay->muted++;
@@ -220,9 +220,9 @@ END_TEST
 
 START_TEST(a_redis_that_takes_no_changes_is_left_for_another)
 {
-    struct redis redis = {.port = server_new()->port};
-    struct redis replica = {.port = server_new()->port,
-                            .replicaof = keep_printf("127.0.0.1 %d", server_new()->port)};
+    struct redis redis = {.port = free_port()};
+    struct redis replica = {.port = free_port(),
+                            .replicaof = keep_printf("127.0.0.1 %d", free_port())};
     int client;
     struct server *server = server_new();
 

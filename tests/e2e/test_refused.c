@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -23,7 +22,7 @@ static struct server *serve_refused(const char *main_text, const char *server_te
                             "load_module modules/filters.so; %s",
                             main_text),
                 server_text);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     return server;
 }
 
@@ -102,7 +101,6 @@ END_TEST
 /* Nobody waits for the answer, and nobody can be asked for the address any more. */
 START_TEST(the_log_tells_of_a_crashed_call_whose_client_is_gone)
 {
-    const struct linger reset = {.l_onoff = 1};
     struct server *server =
         serve_refused("quarantine_crashes off;",
                       LOG("log") "method null; method sleep; method wait; method retry;");
@@ -114,10 +112,8 @@ START_TEST(the_log_tells_of_a_crashed_call_whose_client_is_gone)
     wait_until(server_stat(server, "connections.deferred") == 2, "they are not under way");
     client_send_frame(busy, "{\"in\":\"sleep\",\"params\":300}");
     client_send_frame(guilty, "{\"in\":\"null\"}");
-    setsockopt(bystander, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    setsockopt(guilty, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-    close(guilty);
-    close(bystander);
+    client_vanish(guilty);
+    client_vanish(bystander);
     client_receive(busy, NULL);
     is_counted(server, "null", 1, 1);
     is_counted(server, "wait", 1, 1);

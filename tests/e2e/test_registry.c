@@ -4,6 +4,7 @@
 
 #include <sys/stat.h>
 
+#include "certificates.h"
 #include "harness.h"
 
 #define KEY_OF(port) keep_printf("/pillion/shop/127.0.0.1:%d", port)
@@ -20,9 +21,8 @@ static struct etcd *etcd_new(void)
 {
     struct etcd *etcd = keep(calloc(1, sizeof(*etcd)));
 
-    setenv("TMPDIR", server_new()->prefix, 1);
+    etcd->cluster.parent = server_new()->prefix;
     etcd_cluster_start(&etcd->cluster);
-    unsetenv("TMPDIR");
     etcd_cluster_wait(&etcd->cluster);
     return etcd;
 }
@@ -645,34 +645,6 @@ END_TEST
 
 #define PASSWORD "a password that is nowhere else"
 
-/* A process that has ended has nothing. */
-static bool memory_has(pid_t pid, const char *text)
-{
-    FILE *maps = fopen(keep_printf("/proc/%d/maps", (int)pid), "re");
-    FILE *memory = fopen(keep_printf("/proc/%d/mem", (int)pid), "re");
-    char line[4096];
-    bool found = false;
-
-    while (maps != NULL && memory != NULL && !found && fgets(line, sizeof(line), maps) != NULL) {
-        unsigned long from, to;
-        char rights[8];
-        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[1] != 'w' ||
-            to - from > (64u << 20))
-            continue;
-        char *data = malloc(to - from);
-        ssize_t got = pread(fileno(memory), data, to - from, (off_t)from);
-        found = got > 0 && memmem(data, (size_t)got, text, strlen(text)) != NULL;
-        free(data);
-    }
-    bool complete = maps != NULL && memory != NULL;
-    if (maps != NULL)
-        fclose(maps);
-    if (memory != NULL)
-        fclose(memory);
-    ck_assert_msg(complete || !process_lives(pid), "the memory of %d cannot be read", (int)pid);
-    return found;
-}
-
 START_TEST(no_process_but_the_registrys_has_the_password)
 {
     struct etcd *etcd = etcd_new();
@@ -698,32 +670,26 @@ START_TEST(no_process_but_the_registrys_has_the_password)
     wait_registered(server);
     size_t count = children_of(server->pid, children, 64);
     for (size_t i = 0; i < count; i++)
-        ck_assert(memory_has(children[i], PASSWORD) == (children[i] == registry_of(server)));
-    ck_assert(!memory_has(server->pid, PASSWORD));
+        ck_assert(process_has(children[i], PASSWORD, strlen(PASSWORD)) ==
+                  (children[i] == registry_of(server)));
+    ck_assert(!process_has(server->pid, PASSWORD, strlen(PASSWORD)));
 }
 END_TEST
 
 /* An etcd whose certificate one authority has signed, which asks for another by the same. */
 static struct etcd *etcd_with_tls(const struct server *server)
 {
-    static const char script[] =
-        "set -e; cd \"$0\"; mkdir tls; cd tls; "
-        "for ca in ca other; do openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 "
-        "-nodes -days 9 -subj /CN=$ca -keyout $ca.key -out $ca.pem; done; "
-        "openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=me "
-        "-keyout me.key -out me.csr; echo subjectAltName=IP:127.0.0.1 >ext; "
-        "openssl x509 -req -in me.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 9 -extfile "
-        "ext -out me.pem; chmod 600 me.key";
     struct etcd *etcd = keep(calloc(1, sizeof(*etcd)));
 
-    good(run_command((const char *const[]){"/bin/sh", "-c", script, server->prefix, NULL}, NULL,
-                     PATIENCE_MS));
+    tls_make(server, "ca", "DNS:ca", NULL);
+    tls_make(server, "other", "DNS:other", NULL);
+    tls_make(server, "me", "IP:127.0.0.1", "ca");
+    chmod(server_path(server, "tls/me.key"), 0600);
     etcd->cluster.ca = server_path(server, "tls/ca.pem");
     etcd->cluster.cert = server_path(server, "tls/me.pem");
     etcd->cluster.key = server_path(server, "tls/me.key");
-    setenv("TMPDIR", server->prefix, 1);
+    etcd->cluster.parent = server->prefix;
     etcd_cluster_start(&etcd->cluster);
-    unsetenv("TMPDIR");
     wait_until(run_command((const char *const[]){"/usr/bin/etcdctl", "--endpoints", etcd_url(etcd),
                                                  "--cacert", etcd->cluster.ca, "--cert",
                                                  etcd->cluster.cert, "--key", etcd->cluster.key,
@@ -761,13 +727,10 @@ END_TEST
 START_TEST(a_missing_plugin_is_told_by_the_test)
 {
     struct server *server = server_new();
-    const char *alone = server_path(server, "alone/pillion");
+    const char *alone = binary_alone(server, "registry.so");
 
-    if (access("/usr/local/lib/pillion/registry.so", F_OK) == 0)
+    if (alone == NULL)
         return; /* an installed one is found */
-    mkdir(server_path(server, "alone"), 0755);
-    file_copy(pillion_binary(), alone);
-    chmod(alone, 0755);
     server_conf(server, "registry etcd http://127.0.0.1:1 { prefix /pillion/shop; }\n",
                 own(server));
     struct run run = run_command((const char *const[]){alone, "-t", "-p", server->prefix, NULL},

@@ -213,7 +213,7 @@ END_TEST
 START_TEST(addresses_come_and_go)
 {
     struct server *server = serve_version();
-    int port = server_new()->port, client = client_connect(server);
+    int port = free_port(), client = client_connect(server);
 
     ck_assert_int_eq(client_try_connect(port), -1);
     server_conf(server, "", keep_printf("method ping; listen 127.0.0.1:%d;", port));

@@ -32,7 +32,7 @@ static struct server *serve(const char *name, const char *main_text, const char 
     if (!sample(server, name))
         return NULL;
     server_conf(server, main_text, server_text);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     return server;
 }
 
@@ -80,7 +80,7 @@ static struct server *notes_serve(void)
                 "pool notes threads=2 queue=10;"
                 "load_module modules/notes.so pool=notes { file data/notes.db; }",
                 NOTES);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     return server;
 }
 

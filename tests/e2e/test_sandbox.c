@@ -30,7 +30,7 @@ static struct server *serve_captive(const char *load, const char *more)
 
     server->reports_allowed = true;
     server_conf(server, keep_printf("%s %s %s", load, REST, more), "method attempt; method ping;");
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     return server;
 }
 
@@ -297,7 +297,7 @@ START_TEST(the_configuration_opens_files_and_takes_needs_back)
                 keep_printf("load_module modules/captive_files.so { file named/log; } %s %s",
                             folders, REST),
                 methods);
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     expect_allowed(server, "read", 0, "/etc/passwd");
     expect_allowed(server, "create", 0, keep_printf("%s/file", written));
     expect_errno(server, "read", 0, "/etc/group", EACCES);

@@ -214,7 +214,7 @@ static void start_with_sockets(struct server *server, const int *sockets, int co
 }
 
 /* A socket that listens at the server's Unix path. */
-static int listen_at(const char *path)
+static int listen_unix(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
 
@@ -233,7 +233,7 @@ static struct server *activated(int sockets[2])
 
     sockets[0] = listen_anywhere(&address);
     server->port = atoi(strchr(address, ':') + 1);
-    sockets[1] = listen_at(server_path(server, "run/p.sock"));
+    sockets[1] = listen_unix(server_path(server, "run/p.sock"));
     server_conf(server, "", "listen unix:run/p.sock; method ping;");
     return server;
 }
@@ -265,7 +265,7 @@ START_TEST(passed_sockets_are_kept_over_reloads_and_upgrades)
 {
     int sockets[2];
     struct server *server = activated(sockets);
-    int other = server_new()->port;
+    int other = free_port();
     const char *conf = keep_printf("worker_processes 2; error_log stderr info; load_module "
                                    "modules/ping.so; load_module modules/rpc.so; server { listen "
                                    "127.0.0.1:%d; method ping; }",

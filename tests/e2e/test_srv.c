@@ -50,10 +50,10 @@ static struct shop open_shop(int ttl, const char *records)
 {
     struct shop shop = {.server = server_new()};
 
-    shop.dns = (struct dns){.server = shop.server, .port = server_new()->port};
+    shop.dns = (struct dns){.server = shop.server, .port = free_port()};
     publish(&shop, ttl, records);
     configure(&shop, "srv:" NAME, "");
-    server_start_with(shop.server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(shop.server);
     shop.client = client_connect(shop.server);
     return shop;
 }
@@ -208,12 +208,12 @@ START_TEST(a_name_server_that_is_not_there_is_left_for_the_next)
 {
     struct shop shop = {.server = server_new()};
 
-    shop.dns = (struct dns){.server = shop.server, .port = server_new()->port};
+    shop.dns = (struct dns){.server = shop.server, .port = free_port()};
     publish(&shop, 1, record("one", 8080, 10, 10));
     server_conf(shop.server,
                 keep_printf("load_module modules/services.so { services srv:" NAME "; }\n"
                             "resolver " DNS_HOST ":%d " DNS_HOST ":%d;\n",
-                            server_new()->port, shop.dns.port),
+                            free_port(), shop.dns.port),
                 "method servers;");
     server_start(shop.server);
     shop.client = client_connect(shop.server);
@@ -273,14 +273,14 @@ static struct shop open_proxy(const char *records)
 {
     struct shop shop = {.server = server_new()};
 
-    shop.dns = (struct dns){.server = shop.server, .port = server_new()->port};
+    shop.dns = (struct dns){.server = shop.server, .port = free_port()};
     publish(&shop, 1, records);
     server_conf(shop.server,
                 keep_printf("load_module modules/proxy.so { upstream srv:" NAME "; }\n"
                             "resolver " DNS_HOST ":%d; resolver_timeout 500ms;\n",
                             shop.dns.port),
                 "proxy_method ping { idempotent on; }");
-    server_start_with(shop.server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(shop.server);
     shop.client = client_connect(shop.server);
     return shop;
 }
@@ -321,7 +321,7 @@ START_TEST(dns_so_alone_is_needed_and_its_want_is_told_by_the_test)
     struct shop shop = {.server = server_new()};
     const char *binary = server_path(shop.server, "pillion");
 
-    shop.dns = (struct dns){.server = shop.server, .port = server_new()->port};
+    shop.dns = (struct dns){.server = shop.server, .port = free_port()};
     publish(&shop, 1, record("one", 8080, 10, 10));
     configure(&shop, "srv:" NAME, "");
     file_copy(pillion_binary(), binary);

@@ -23,10 +23,8 @@ static size_t count(const char *text, const char *part)
 
 START_TEST(a_start_prints_its_addresses_and_a_call_to_try)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve("", "listen unix:run/p.sock; method ping;");
 
-    server_conf(server, "", "listen unix:run/p.sock; method ping;");
-    server_start(server);
     server_wait_log(server,
                     keep_printf("serving on 127.0.0.1:%d, unix:%s/run/p.sock; try: %s call "
                                 "--server 127.0.0.1:%d ping 1\n",
@@ -45,10 +43,8 @@ END_TEST
 
 START_TEST(a_command_to_try_is_proposed_only_where_rpc_list_is_enabled)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve("", "method rpc.list;");
 
-    server_conf(server, "", "method rpc.list;");
-    server_start(server);
     server_wait_log(server, keep_printf("; try: %s list --server ", pillion_binary()));
     server = server_new();
     server_conf(server, "", "method ping;");
@@ -81,10 +77,8 @@ static struct run start_again(const struct server *server, const char *directive
 
 START_TEST(a_start_that_fails_says_once_why)
 {
-    struct server *server = server_new();
+    struct server *server = server_serve("", "method ping;");
 
-    server_conf(server, "", "method ping;");
-    server_start(server);
     struct run run = start_again(server, "error_log stderr info;");
     expect_status(&run, 1);
     ck_assert_uint_eq(count(run.err, "a server is running here already"), 1);

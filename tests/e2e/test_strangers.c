@@ -24,7 +24,7 @@ static int frames; /* a port at which nothing else is spoken */
 
 static struct server *serve_frames(void)
 {
-    frames = server_new()->port;
+    frames = free_port();
     return server_serve("",
                         keep_printf("method ping; listen 127.0.0.1:%d protocol=frame;", frames));
 }
@@ -53,7 +53,7 @@ START_TEST(lines_behind_a_first_one_that_is_no_message_are_not_run)
 {
     static const char *const first[] = {"POST / HTTP/1.1\r\n", "EHLO\n",
                                         "\x16\x03\x01\x02\x0a\1\n"};
-    int lines = server_new()->port;
+    int lines = free_port();
     struct server *server =
         server_serve("", keep_printf("method ping; listen 127.0.0.1:%d protocol=line;", lines));
 

@@ -28,11 +28,6 @@ static struct server *serve_tls(struct server *server, int port, const char *cer
 
 #define PAIR(name) "ssl_certificate tls/" name ".pem; ssl_certificate_key tls/" name ".key; "
 
-static int free_port(void)
-{
-    return server_new()->port;
-}
-
 static struct server *serve(int *port, const char *more)
 {
     struct server *server = server_new();
@@ -287,16 +282,6 @@ START_TEST(a_protocol_that_is_not_spoken_is_refused)
     ck_assert(!is_served(server, port, &(struct tls_options){.alpn = "h2"}));
 }
 END_TEST
-
-static struct run s_client(int port, const char *const more[], const char *input)
-{
-    const char *argv[16] = {"/usr/bin/openssl", "s_client", "-connect",
-                            keep_printf("127.0.0.1:%d", port)};
-
-    for (size_t i = 0; more[i] != NULL; i++)
-        argv[4 + i] = more[i];
-    return run_command(argv, input, PATIENCE_MS);
-}
 
 START_TEST(nobody_negotiates_anew)
 {
@@ -796,30 +781,6 @@ END_TEST
 
 /* ---- Keys ---- */
 
-/* The number of the server's processes that have `bytes` in memory that can be written, gates
- * apart; `gates_too`: of gates. */
-static bool memory_has(pid_t pid, const char *bytes, size_t size)
-{
-    char *maps = file_read(keep_printf("/proc/%d/maps", (int)pid), NULL);
-    int memory = open(keep_printf("/proc/%d/mem", (int)pid), O_RDONLY | O_CLOEXEC);
-    bool found = false;
-
-    ck_assert_int_ge(memory, 0);
-    for (char *line = strtok(maps, "\n"); line != NULL && !found; line = strtok(NULL, "\n")) {
-        unsigned long from, to;
-        char rights[8];
-        if (sscanf(line, "%lx-%lx %7s", &from, &to, rights) != 3 || rights[1] != 'w' ||
-            to - from > (64u << 20))
-            continue;
-        char *data = malloc(to - from);
-        ssize_t got = pread(memory, data, to - from, (off_t)from);
-        found = got > 0 && memmem(data, (size_t)got, bytes, size) != NULL;
-        free(data);
-    }
-    close(memory);
-    return found;
-}
-
 /* The key as the file has it, a line of base64 from its middle, and as it is in memory. */
 START_TEST(no_process_but_the_gates_has_a_key)
 {
@@ -854,7 +815,8 @@ START_TEST(no_process_but_the_gates_has_a_key)
     children[count++] = server->pid;
     for (size_t i = 0; i < count; i++) {
         const char *title = title_of(children[i]);
-        bool has = memory_has(children[i], key + 8, 16) || memory_has(children[i], turned + 8, 16);
+        bool has =
+            process_has(children[i], key + 8, 16) || process_has(children[i], turned + 8, 16);
         bool is_gate = strncmp(title, "pillion: gate ", 14) == 0;
         ck_assert_msg(!has || is_gate, "%s has the key", title);
         known += has;
@@ -916,14 +878,17 @@ START_TEST(certificates_that_cannot_be_used_are_refused)
     struct server *server = serve(&port, "");
 
     tls_make(server, "other", "DNS:other", NULL);
-    openssl((const char *const[]){"/usr/bin/openssl", "pkey", "-aes256", "-passout", "pass:secret",
-                                  "-in", server_path(server, "tls/localhost.key"), "-out",
-                                  server_path(server, "tls/locked.key"), NULL});
+    struct run run = run_command(
+        (const char *const[]){"/usr/bin/openssl", "pkey", "-aes256", "-passout", "pass:secret",
+                              "-in", server_path(server, "tls/localhost.key"), "-out",
+                              server_path(server, "tls/locked.key"), NULL},
+        NULL, PATIENCE_MS);
+    expect_status(&run, 0);
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         server_conf(
             server, "",
             keep_printf("method ping; listen 127.0.0.1:%d ssl; %s", port, rows[i].directives));
-        struct run run = test_conf(server);
+        run = test_conf(server);
         ck_assert_msg(run.status == 1, "this is good: %s", rows[i].directives);
         expect_part(run.err, i == 0 ? "needs \"ssl_certificate\"" : rows[i].words);
         server_reload_refused(server, i == 0 ? "needs \"ssl_certificate\"" : rows[i].words);
@@ -937,12 +902,8 @@ START_TEST(a_certificate_that_expires_soon_is_told)
     struct server *server = server_new();
     int port = free_port();
 
-    tls_make(server, "localhost", "DNS:localhost", NULL);
-    openssl((const char *const[]){"/usr/bin/openssl", "req", "-x509", "-key",
-                                  server_path(server, "tls/localhost.key"), "-days", "10", "-subj",
-                                  "/CN=soon", "-out", server_path(server, "tls/localhost.pem"),
-                                  NULL});
-    serve_tls(server, port, PAIR("localhost"), "");
+    tls_make_for(server, "soon", "DNS:localhost", NULL, 10);
+    serve_tls(server, port, PAIR("soon"), "");
     server_wait_log(server, "the certificate of \"soon\" expires in ");
     const struct run run = pillion("status", "--prometheus", "-p", server->prefix);
     const char *shown = strstr(run.out, "\npillion_certificate_expiry_timestamp_seconds ");

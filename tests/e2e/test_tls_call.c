@@ -15,7 +15,7 @@ static struct server *serve(int *port, const char *hosts, int days, const char *
 {
     struct server *server = server_new();
 
-    *port = server_new()->port;
+    *port = free_port();
     tls_make(server, "authority", "DNS:authority", NULL);
     tls_make(server, "other", "DNS:other", NULL);
     tls_make_for(server, "server", hosts, "authority", days);
@@ -305,13 +305,10 @@ END_TEST
 START_TEST(a_missing_plugin_costs_tls_alone)
 {
     struct server *server = server_serve("", "method ping;");
-    const char *alone = server_path(server, "alone/pillion");
+    const char *alone = binary_alone(server, "tls.so");
 
-    if (access("/usr/local/lib/pillion/tls.so", F_OK) == 0)
+    if (alone == NULL)
         return; /* an installed one is found */
-    mkdir(server_path(server, "alone"), 0755);
-    file_copy(pillion_binary(), alone);
-    chmod(alone, 0755);
     struct run run =
         run_command((const char *const[]){alone, "call", "--tls", "ping", NULL}, NULL, PATIENCE_MS);
     expect_status(&run, USAGE);

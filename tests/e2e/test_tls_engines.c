@@ -23,7 +23,7 @@ static struct server *redis_server(struct redis *redis, const char *hosts)
 {
     struct server *server = server_new();
 
-    *redis = (struct redis){.port = server_new()->port, .tls = server_path(server, "tls")};
+    *redis = (struct redis){.port = free_port(), .tls = server_path(server, "tls")};
     make_certificates(server, hosts);
     return server;
 }
@@ -71,7 +71,7 @@ START_TEST(large_values_of_redis_pass_over_tls)
                             "timeout 50s; connections 1; " TRUSTED " }",
                             redis.port),
                 KV "max_frame 8m;");
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     int client = client_connect(server), other = client_connect(server);
     redis_is_there(client);
     int at = sprintf(params, "{\"key\":\"large\",\"value\":\"");
@@ -210,7 +210,7 @@ static struct server *postgres_server(struct postgres *postgres, const char *hos
 {
     struct server *server = server_new();
 
-    *postgres = (struct postgres){.port = server_new()->port};
+    *postgres = (struct postgres){.port = free_port()};
     make_certificates(server, hosts);
     postgres_init(postgres, server);
     /* PostgreSQL's user has to read it. */

@@ -1,22 +1,16 @@
 /* TLS where it is hard: what the gate refuses and what it counts, clients that are not friends, and
  * balancers in front. The clients are openssl(1), OpenSSL, and tests that write the bytes
  * themselves. */
+#include "haproxy_server.h"
 #include "tls_peer.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 
 #define PAIR(name) "ssl_certificate tls/" name ".pem; ssl_certificate_key tls/" name ".key; "
-
-static int free_port(void)
-{
-    return server_new()->port;
-}
 
 /* A server of `gates` gates; `listen` follows its address, and `more` is in its server block. */
 static struct server *serve_as(int *port, int gates, const char *listen, const char *more)
@@ -90,16 +84,6 @@ static bool has_ended(int fd)
     ssize_t got = recv(fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK);
 
     return got == 0 || (got < 0 && errno != EAGAIN);
-}
-
-static struct run s_client(int port, const char *const more[], const char *input)
-{
-    const char *argv[20] = {"/usr/bin/openssl", "s_client", "-connect",
-                            keep_printf("127.0.0.1:%d", port)};
-
-    for (size_t i = 0; more[i] != NULL; i++)
-        argv[4 + i] = more[i];
-    return run_command(argv, input, PATIENCE_MS);
 }
 
 static double stat_of(const struct server *server, const char *path)
@@ -403,27 +387,6 @@ END_TEST
 
 /* ---- Behind balancers ---- */
 
-static pid_t haproxy_start(const struct server *server, const char *conf)
-{
-    server_write(server, "haproxy.cfg",
-                 "defaults\n  mode tcp\n  timeout connect 30s\n  timeout client 5m\n"
-                 "  timeout server 5m\n%s",
-                 conf);
-    if (access("/usr/sbin/haproxy", X_OK) != 0)
-        fail_test("there is no /usr/sbin/haproxy: make deps-test");
-    const char *file = server_path(server, "haproxy.cfg"),
-               *log = server_path(server, "haproxy.log");
-    pid_t pid = fork();
-    ck_assert_int_ge(pid, 0);
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (freopen(log, "w", stdout) != NULL && dup2(1, 2) == 2)
-            execl("/usr/sbin/haproxy", "haproxy", "-db", "-f", file, NULL);
-        _exit(127);
-    }
-    return pid;
-}
-
 static bool listens(int port)
 {
     int client = client_try_connect(port);
@@ -461,8 +424,7 @@ START_TEST(behind_haproxy_in_mode_tcp_the_address_is_the_clients)
     wait_until(metric(server, "connections_ended_total{reason=\"deny\"}") == 2, "no deny counted");
     /* Its checks come through the handshake, from its own address. */
     wait_until(stat_of(server, "handshakes") > 4, "haproxy's checks do not pass");
-    kill(haproxy, SIGKILL);
-    waitpid(haproxy, NULL, 0);
+    daemon_end(haproxy);
 }
 END_TEST
 

@@ -6,7 +6,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
-#include <sys/wait.h>
+#include <sys/stat.h>
 
 #define PAIR(name) "ssl_certificate tls/" name ".pem; ssl_certificate_key tls/" name ".key; "
 
@@ -22,7 +22,7 @@ struct behind {
 /* Certificates: "server" for `hosts` and "client one", by "authority"; and "other". */
 static struct behind behind_new(const char *hosts, int days)
 {
-    struct behind behind = {.server = server_new(), .port = server_new()->port};
+    struct behind behind = {.server = server_new(), .port = free_port()};
 
     tls_make(behind.server, "authority", "DNS:authority", NULL);
     tls_make(behind.server, "other", "DNS:other", NULL);
@@ -252,14 +252,11 @@ START_TEST(a_missing_plugin_costs_ssl_alone)
 {
     struct behind there = behind("IP:127.0.0.1");
     struct server *front = server_new();
-    const char *alone = server_path(front, "alone/pillion");
+    const char *alone = binary_alone(front, "tls.so");
     const char *const try[] = {alone, "-t", "-p", front->prefix, NULL};
 
-    if (access("/usr/local/lib/pillion/tls.so", F_OK) == 0)
+    if (alone == NULL)
         return; /* an installed one is found */
-    mkdir(server_path(front, "alone"), 0755);
-    file_copy(pillion_binary(), alone);
-    chmod(alone, 0755);
     configure(front, there.port, trusts(&there, "authority"));
     struct run run = run_command(try, NULL, PATIENCE_MS);
     expect_status(&run, 1);
@@ -371,7 +368,7 @@ START_TEST(a_server_that_comes_again_is_asked_again_and_nothing_is_left)
     pid_t worker;
 
     configure(front, there.port, trusts(&there, "authority"));
-    server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(front);
     int client = client_connect(front);
     comes(client);
     server_workers(front, &worker, 1);
@@ -694,19 +691,18 @@ START_TEST(a_server_of_openssl_gets_the_frames)
     struct behind there = behind_new("IP:127.0.0.1", 90);
 
     for (size_t i = 0; i < 2; i++) {
-        int port = server_new()->port;
+        int port = free_port();
         pid_t pid = s_server(&there, port, versions[i]);
         struct server *front = server_new();
         configure(front, port, keep_printf("%s connections 1;", trusts(&there, "authority")));
         /* s_server has one client at a time. */
-        server_start_with(front, (const char *const[]){"-g", "worker_processes 1;", NULL});
+        server_start_alone(front);
         wait_until(server_metric(front, "proxy", "connected") >= 1, "it is not connected");
         int client = client_connect(front);
         client_send_frame(client, "{\"in\":\"ping\",\"params\":\"over TLS\"}");
         wait_until(got_part(&there, "\"params\":\"over TLS\""), "s_server gets no frame");
         close(client);
-        kill(pid, SIGKILL);
-        waitpid(pid, NULL, 0);
+        daemon_end(pid);
     }
 }
 END_TEST

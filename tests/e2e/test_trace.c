@@ -118,7 +118,7 @@ START_TEST(the_access_log_tells_the_trace)
                 "filter access_log { path access/json; buffer 0; }"
                 "filter access_log { path access/words; buffer 0;"
                 " format \"$method $trace_id/$span_id|\"; } method trace;");
-    server_start_with(server, (const char *const[]){"-g", "worker_processes 1;", NULL});
+    server_start_alone(server);
     int client = client_connect(server);
 
     expect_trace(client, "," MEMBER("1"), "[\"" PARENT("1") "\",null]");

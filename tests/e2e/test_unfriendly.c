@@ -2,9 +2,7 @@
  * too many. Each is ended, told in the log by its address, and counted; healthy clients go on. */
 #include "harness.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -129,21 +127,6 @@ END_TEST
 
 /* ---- Addresses ---- */
 
-/* A client that comes from this address of the loopback network. */
-static int connect_from(const struct server *server, const char *address)
-{
-    struct sockaddr_in own = {.sin_family = AF_INET};
-    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons((uint16_t)server->port)};
-    int client = socket(AF_INET, SOCK_STREAM, 0);
-
-    ck_assert_int_eq(inet_pton(AF_INET, address, &own.sin_addr), 1);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    ck_assert_int_eq(bind(client, (struct sockaddr *)&own, sizeof(own)), 0);
-    ck_assert_int_eq(connect(client, (struct sockaddr *)&to, sizeof(to)), 0);
-    ck_assert_int_eq(fcntl(client, F_SETFL, O_NONBLOCK), 0);
-    return client;
-}
-
 /* It ends without a byte: by a FIN, or by a reset if a byte of the client's had come. */
 static void expect_closed(int client)
 {
@@ -171,24 +154,24 @@ START_TEST(the_first_rule_about_an_address_decides)
     server_start(server);
     path = server_path(server, "run/socket");
 
-    expect_closed(connect_from(server, "127.0.0.2"));
-    expect_closed(connect_from(server, "127.0.0.9"));
-    client_expect_alive(connect_from(server, "127.0.0.3"));
-    client_expect_alive(connect_from(server, "127.0.0.4"));
+    expect_closed(client_connect_from("127.0.0.2", server->port));
+    expect_closed(client_connect_from("127.0.0.9", server->port));
+    client_expect_alive(client_connect_from("127.0.0.3", server->port));
+    client_expect_alive(client_connect_from("127.0.0.4", server->port));
     expect_part(server_wait_log(server, "may not connect (deny)"), "the client 127.0.0.2:");
     ck_assert_double_eq(server_stat(server, "connections.ended.deny"), 2);
     /* sockets of the file system are only denied by their own word; who is there stays */
-    int there = connect_from(server, "127.0.0.3");
+    int there = client_connect_from("127.0.0.3", server->port);
     client_expect_alive(there);
     server_conf(server, "", "method ping; listen unix:run/socket; allow 127.0.0.1; deny all;");
     server_reload(server);
-    expect_closed(connect_from(server, "127.0.0.3"));
+    expect_closed(client_connect_from("127.0.0.3", server->port));
     client_expect_alive(there);
     client_expect_alive(client_connect_unix(path));
     server_conf(server, "", "method ping; listen unix:run/socket; deny unix:;");
     server_reload(server);
     expect_closed(client_connect_unix(path));
-    client_expect_alive(connect_from(server, "127.0.0.2"));
+    client_expect_alive(client_connect_from("127.0.0.2", server->port));
 }
 END_TEST
 
@@ -209,13 +192,14 @@ START_TEST(an_address_has_no_more_connections_than_it_may)
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < 3; i++) {
             clients[i] = -1;
-            wait_until(clients[i] >= 0 ||
-                           (is_served(clients[i] = connect_from(server, "127.0.0.2")) ||
-                            (close(clients[i]), clients[i] = -1, false)),
-                       "there is no room for the client");
+            wait_until(
+                clients[i] >= 0 ||
+                    (is_served(clients[i] = client_connect_from("127.0.0.2", server->port)) ||
+                     (close(clients[i]), clients[i] = -1, false)),
+                "there is no room for the client");
         }
-        expect_limited(connect_from(server, "127.0.0.2"));
-        client_expect_alive(connect_from(server, "127.0.0.3"));
+        expect_limited(client_connect_from("127.0.0.2", server->port));
+        client_expect_alive(client_connect_from("127.0.0.3", server->port));
         if (round == 0) {
             server_reload(server);
         } else if (round == 1) {
@@ -225,7 +209,7 @@ START_TEST(an_address_has_no_more_connections_than_it_may)
         }
         for (int i = 0; i < 3; i++)
             client_expect_alive(clients[i]); /* it was taken over, and is counted */
-        expect_limited(connect_from(server, "127.0.0.2"));
+        expect_limited(client_connect_from("127.0.0.2", server->port));
         for (int i = 0; i < 3; i++)
             close(clients[i]);
     }
@@ -238,11 +222,12 @@ START_TEST(one_too_many_is_told_in_its_protocol)
 {
     struct server *server = server_serve_alone("", "method ping; limit_conn 1;");
     const char *get = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    int first = connect_from(server, "127.0.0.2");
+    int first = client_connect_from("127.0.0.2", server->port);
 
     client_expect_alive(first);
-    int http = connect_from(server, "127.0.0.2"), line = connect_from(server, "127.0.0.2"),
-        silent = connect_from(server, "127.0.0.2");
+    int http = client_connect_from("127.0.0.2", server->port),
+        line = client_connect_from("127.0.0.2", server->port),
+        silent = client_connect_from("127.0.0.2", server->port);
     client_send(http, get, strlen(get));
     const char *response = client_receive_rest(http);
     ck_assert_int_eq(strncmp(response, "HTTP/1.1 429 Too Many Requests\r\n", 32), 0);
@@ -264,10 +249,10 @@ START_TEST(an_address_comes_no_more_often_than_it_may)
 
     /* a minute may end in between */
     for (int i = 0; i < 8; i++)
-        served += is_served(connect_from(server, "127.0.0.2"));
+        served += is_served(client_connect_from("127.0.0.2", server->port));
     ck_assert_uint_ge(served, 3);
     ck_assert_uint_le(served, 6);
-    client_expect_alive(connect_from(server, "127.0.0.3"));
+    client_expect_alive(client_connect_from("127.0.0.3", server->port));
     server_wait_log(server, "(limit_conn, rate)");
     ck_assert_double_eq(server_stat(server, "connections.ended.limit_conn_rate"), 8 - served);
 }
@@ -311,7 +296,8 @@ START_TEST(a_connection_ends_with_its_last_request)
 {
     struct server *server = server_serve_alone("", "method ping; keepalive_requests 3;");
     const char *post = "POST /ping HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n7";
-    int frames = connect_from(server, "127.0.0.2"), http = connect_from(server, "127.0.0.2");
+    int frames = client_connect_from("127.0.0.2", server->port),
+        http = client_connect_from("127.0.0.2", server->port);
 
     for (int i = 0; i < 3; i++)
         ck_assert(is_served(frames));
@@ -356,10 +342,10 @@ START_TEST(clients_cannot_fill_the_log)
                 "listen unix:run/balanced proxy_protocol;");
     server_start(server);
     for (int i = 0; i < 3; i++)
-        client_expect_alive(connect_from(server, "127.0.0.3"));
+        client_expect_alive(client_connect_from("127.0.0.3", server->port));
     for (int i = 0; i < 50; i++) {
-        expect_closed(connect_from(server, "127.0.0.2"));
-        provoke(connect_from(server, "127.0.0.3"), "{\"in\":\"ping\"}\n");
+        expect_closed(client_connect_from("127.0.0.2", server->port));
+        provoke(client_connect_from("127.0.0.3", server->port), "{\"in\":\"ping\"}\n");
         provoke(client_connect_unix(other), "SSH-2.0-OpenSSH_9.2\r\n");
         provoke(client_connect_unix(other), "GET / HTTP/1.1\r\n\r\n");
         provoke(client_connect_unix(path), "GET / HTTP/1.1\r\n\r\n");

@@ -11,27 +11,11 @@
 
 #define CLIENTS 40
 
-/* A copy of the binary in the prefix, which tests can replace while it runs. */
-static char *own_binary(const struct server *server)
-{
-    return server_path(server, "binary/pillion");
-}
-
-static void put_binary(const struct server *server, const char *from)
-{
-    /* A running binary cannot be written to (ETXTBSY): it is removed and made anew, as packages
-     * do. */
-    unlink(own_binary(server));
-    file_copy(from, own_binary(server));
-    chmod(own_binary(server), 0755);
-}
-
 static void serve_upgradable_with(struct server *server, const char *main_text,
                                   const char *server_text)
 {
     server_conf(server, main_text, keep_printf("method ping; %s", server_text));
-    mkdir(server_path(server, "binary"), 0755);
-    put_binary(server, pillion_binary());
+    server_put_binary(server, pillion_binary());
     setenv("PILLION_BUILD", server_path(server, "binary"), 1);
     server_start(server);
 }
@@ -108,7 +92,7 @@ START_TEST(records_of_another_arena_layout_are_imported)
 
     connect_all(server, clients);
     double before = started_at(server);
-    put_binary(server, keep_printf("%s/tests/layout/pillion", build));
+    server_put_binary(server, keep_printf("%s/tests/layout/pillion", build));
     upgrade(server);
     expect_all(clients);
     /* The board, of another layout too, is a new one: it is the new workers'. */
@@ -117,7 +101,7 @@ START_TEST(records_of_another_arena_layout_are_imported)
     ck_assert_double_gt(started_at(server), before);
 
     /* The older binary cannot read the newer layout: it says so, and is not put to use. */
-    put_binary(server, keep_printf("%s/pillion", build));
+    server_put_binary(server, keep_printf("%s/pillion", build));
     struct run run = server_ask(server, "upgrade");
     expect_status(&run, 1);
     expect_part(run.err, "arenas have layout 1000");
@@ -132,7 +116,7 @@ START_TEST(what_balancers_tell_outlives_an_upgrade)
     static const char header[] = "PROXY TCP4 192.0.2.1 192.0.2.2 50122 8080\r\n";
     const char *build = keep_printf("%s", getenv("PILLION_BUILD"));
     struct server *server = server_new();
-    int port = server_new()->port, clients[2];
+    int port = free_port(), clients[2];
 
     serve_upgradable_with(server, "load_module modules/peer.so;",
                           keep_printf("method peer; listen 127.0.0.1:%d proxy_protocol; proxy_from "
@@ -147,7 +131,7 @@ START_TEST(what_balancers_tell_outlives_an_upgrade)
     upgrade(server);
     expect_part(client_ask(clients[0], "{\"in\":\"peer\"}"), "\"192.0.2.1:50122\"");
     client_send(clients[1], header + 9, 9);
-    put_binary(server, keep_printf("%s/tests/layout/pillion", build));
+    server_put_binary(server, keep_printf("%s/tests/layout/pillion", build));
     upgrade(server);
     client_send(clients[1], header + 18, sizeof(header) - 1 - 18);
     for (int i = 0; i < 2; i++)
@@ -162,9 +146,9 @@ START_TEST(a_binary_that_fails_is_not_put_to_use)
     int clients[CLIENTS];
 
     connect_all(server, clients);
-    unlink(own_binary(server));
-    file_write(own_binary(server), script, strlen(script));
-    chmod(own_binary(server), 0755);
+    unlink(server_binary(server));
+    file_write(server_binary(server), script, strlen(script));
+    chmod(server_binary(server), 0755);
     server_signal(server, SIGUSR2);
     server_wait_log(server, "upgrade failed");
     expect_part(server_log(server), "cannot do it");
@@ -180,9 +164,9 @@ START_TEST(a_binary_that_never_answers_is_ended_and_that_is_said)
     serve_upgradable_with(server, "lookup_timeout 100ms; load_timeout 3s;", "");
     int client = client_connect(server);
     client_expect_alive(client);
-    unlink(own_binary(server));
-    file_write(own_binary(server), script, strlen(script));
-    chmod(own_binary(server), 0755);
+    unlink(server_binary(server));
+    file_write(server_binary(server), script, strlen(script));
+    chmod(server_binary(server), 0755);
     server_signal(server, SIGUSR2);
     int64_t until = deadline_in(3 * PATIENCE_MS);
     while (!server_logged(server, "upgrade failed")) {
@@ -207,17 +191,17 @@ START_TEST(a_binary_that_is_no_pillion_is_not_put_to_use)
     setenv("PILLION_BUILD", build, 1); /* with its binary the server is asked */
     for (int round = 0; round < 2; round++) {
         if (round == 0) {
-            put_binary(server, "/bin/true");
+            server_put_binary(server, "/bin/true");
         } else {
-            unlink(own_binary(server));
-            file_write(own_binary(server), script, strlen(script));
-            chmod(own_binary(server), 0755);
+            unlink(server_binary(server));
+            file_write(server_binary(server), script, strlen(script));
+            chmod(server_binary(server), 0755);
         }
         struct run run = server_ask(server, "upgrade");
         expect_status(&run, 1);
         expect_part(run.err, keep_printf("%s is no Pillion, or one that does not know how to take "
                                          "over",
-                                         own_binary(server)));
+                                         server_binary(server)));
         if (round == 1)
             expect_part(run.err, "all is well");
         ck_assert(process_lives(server->pid));
@@ -323,10 +307,9 @@ static struct gated serve_gated(void)
                             "load_module modules/check_waits.so { gate %s; }\n",
                             gated.gate),
                 "method ping;");
-    mkdir(server_path(gated.server, "binary"), 0755);
     mkdir(server_path(gated.server, "log"), 0755);
     mkdir(server_path(gated.server, "pid"), 0755);
-    put_binary(gated.server, pillion_binary());
+    server_put_binary(gated.server, pillion_binary());
     setenv("PILLION_BUILD", server_path(gated.server, "binary"), 1);
     file_write(gated.gate, "", 0);
     server_start_with(gated.server, (const char *const[]){"-g", "error_log log/log;", NULL});
@@ -478,7 +461,7 @@ START_TEST(the_binary_that_has_rehearsed_is_the_one_executed)
 
     connect_idle(gated.server, clients);
     int control = ask_gated(&gated);
-    put_binary(gated.server, "/bin/true");
+    server_put_binary(gated.server, "/bin/true");
     expect_part(go_on(&gated, control), "ok\n");
     expect_served(&gated, clients);
     /* The next one is what is at that place by then. */
@@ -486,7 +469,7 @@ START_TEST(the_binary_that_has_rehearsed_is_the_one_executed)
     struct run run = server_ask(gated.server, "upgrade");
     expect_status(&run, 1);
     expect_part(run.err, "is no Pillion");
-    put_binary(gated.server, keep_printf("%s/pillion", gated.build));
+    server_put_binary(gated.server, keep_printf("%s/pillion", gated.build));
     upgrade(gated.server);
     expect_served(&gated, clients);
 }

@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #define METHODS                                                                                \
@@ -16,15 +15,6 @@ static struct server *serve(const char *main_text, const char *server_text)
     return server_serve_alone(
         keep_printf("load_module modules/visits.so; zone visits 64k; %s", main_text),
         keep_printf(METHODS "%s", server_text));
-}
-
-/* As a client that has crashed: its kernel resets the connection. */
-static void vanish(int client)
-{
-    const struct linger at_once = {.l_onoff = 1};
-
-    setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-    close(client);
 }
 
 static int visit(const struct server *server, const char *name)
@@ -64,7 +54,7 @@ START_TEST(values_are_their_connections_own_and_last_as_long)
     ck_assert_double_eq(server_metric(server, "visits", "here"), 2);
     close(one);
     expect_over(server, "Ada", "closed");
-    vanish(two);
+    client_vanish(two);
     expect_over(server, "Bob", "closed");
     ck_assert_double_eq(server_metric(server, "visits", "here"), 0);
     /* the next client has the place of one that is gone, and nothing of its own */
@@ -216,7 +206,7 @@ START_TEST(no_thread_works_with_a_value_that_has_ended)
 
     client_send_frame(client, "{\"in\":\"work_on\"}");
     server_wait_log(server, "Ada is worked with");
-    vanish(client);
+    client_vanish(client);
     expect_over(server, "Ada", "closed");
     ck_assert_ptr_nonnull(
         strstr(strstr(server_log(server), "Ada is worked with no more"), "Ada is over"));

@@ -247,7 +247,6 @@ START_TEST(a_client_that_leaves_within_a_frame_disturbs_nobody)
 {
     struct server *server = server_serve("", "method ping;");
     int witness = client_connect(server);
-    struct linger reset = {.l_onoff = 1, .l_linger = 0};
     struct buffer frame = {0};
 
     buffer_add_frame(&frame, PING("[1,2,3]"));
@@ -255,9 +254,8 @@ START_TEST(a_client_that_leaves_within_a_frame_disturbs_nobody)
         int orderly = client_connect(server), rude = client_connect(server);
         client_send(orderly, frame.data, at);
         client_send(rude, frame.data, at);
-        setsockopt(rude, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
         close(orderly);
-        close(rude);
+        client_vanish(rude);
         client_expect_alive(witness);
     }
     free(frame.data);

@@ -1,5 +1,4 @@
-/* For tests of TLS: certificates that a test makes itself (openssl(1)), and clients by OpenSSL,
- * which the gate's own use of it has no part in. */
+/* For tests of TLS: clients by OpenSSL, which the gate's own use of it has no part in. */
 #ifndef PILLION_TESTS_TLS_PEER_H
 #define PILLION_TESTS_TLS_PEER_H
 
@@ -9,59 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "harness.h"
-
-/* ---- Certificates ---- */
-
-static inline void openssl(const char *const argv[])
-{
-    struct run run = run_command(argv, NULL, PATIENCE_MS);
-    expect_status(&run, 0);
-}
-
-/* PREFIX/tls/NAME.pem and NAME.key: for `hosts`, as in "DNS:a.test,DNS:*.b.test", signed by itself,
- * or by the certificate `signer` that was made before. It lasts for so many `days`; -1: it has
- * expired, which takes a signer. */
-static inline void tls_make_for(const struct server *server, const char *name, const char *hosts,
-                                const char *signer, int days)
-{
-    char *pem = server_path(server, keep_printf("tls/%s.pem", name));
-    char *key = server_path(server, keep_printf("tls/%s.key", name));
-    char *subject = keep_printf("/CN=%s", name),
-         *extension = keep_printf("subjectAltName=%s", hosts);
-
-    mkdir(server_path(server, "tls"), 0755);
-    if (signer == NULL) {
-        openssl((const char *const[]){"/usr/bin/openssl", "req", "-x509", "-newkey", "ec",
-                                      "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days",
-                                      keep_printf("%d", days), "-subj", subject, "-addext",
-                                      extension, "-keyout", key, "-out", pem, NULL});
-        return;
-    }
-    char *request = server_path(server, keep_printf("tls/%s.csr", name));
-    char *ext = server_path(server, keep_printf("tls/%s.ext", name));
-    server_write(server, keep_printf("tls/%s.ext", name), "%s\n", extension);
-    openssl((const char *const[]){"/usr/bin/openssl", "req", "-new", "-newkey", "ec", "-pkeyopt",
-                                  "ec_paramgen_curve:prime256v1", "-nodes", "-subj", subject,
-                                  "-keyout", key, "-out", request, NULL});
-    openssl((const char *const[]){"/usr/bin/openssl", "x509", "-req", "-in", request, "-CA",
-                                  server_path(server, keep_printf("tls/%s.pem", signer)), "-CAkey",
-                                  server_path(server, keep_printf("tls/%s.key", signer)),
-                                  "-CAcreateserial", "-days", keep_printf("%d", days), "-extfile",
-                                  ext, "-out", pem, NULL});
-}
-
-static inline void tls_make(const struct server *server, const char *name, const char *hosts,
-                            const char *signer)
-{
-    tls_make_for(server, name, hosts, signer, 90);
-}
-
-/* ---- Clients ---- */
 
 struct tls_options {
     const char *name;     /* asked for (SNI); NULL: none */
@@ -127,6 +78,17 @@ static inline void tls_connect(struct tls *tls, const struct server *server, int
 {
     if (!tls_open(tls, server, port, &(struct tls_options){0}))
         fail_test("no handshake: %s", ERR_reason_error_string(ERR_peek_error()));
+}
+
+/* `openssl s_client` at a port of 127.0.0.1, with the options `more` (up to NULL) and `input`. */
+static inline struct run s_client(int port, const char *const more[], const char *input)
+{
+    const char *argv[20] = {"/usr/bin/openssl", "s_client", "-connect",
+                            keep_printf("127.0.0.1:%d", port)};
+
+    for (size_t i = 0; more[i] != NULL; i++)
+        argv[4 + i] = more[i];
+    return run_command(argv, input, PATIENCE_MS);
 }
 
 /* False when the connection has ended. */
