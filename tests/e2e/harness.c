@@ -46,6 +46,13 @@ void look_again(void)
 
 /* ---- failure ---- */
 
+static const char *at_row;
+
+void test_row(const char *row)
+{
+    at_row = row;
+}
+
 void fail_test(const char *format, ...)
 {
     char text[4096];
@@ -54,7 +61,7 @@ void fail_test(const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    ck_abort_msg("%s", text);
+    ck_abort_msg("%s%s%s", at_row == NULL ? "" : at_row, at_row == NULL ? "" : ": ", text);
 }
 
 /* ---- memory ---- */
@@ -256,6 +263,7 @@ void keeper_dismiss(void)
 void harness_setup(void)
 {
     signal(SIGPIPE, SIG_IGN);
+    test_row(NULL);
     keeper_start();
 }
 

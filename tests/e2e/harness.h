@@ -17,7 +17,7 @@
  * has a deadline; a function that fails fails the test, which shows the tail of the server's log.
  * Returned pointers stay valid until the test ends. Servers are ended, and prefixes removed, when
  * the test is over, in whatever way it ends. CK_TIMEOUT_MULTIPLIER stretches check's time limit and
- * the deadlines here. */
+ * the deadlines here. ONLY=ping_answers in the environment runs the test of that name alone. */
 #ifndef PILLION_TESTS_HARNESS_H
 #define PILLION_TESTS_HARNESS_H
 
@@ -27,6 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/types.h>
 
 #define PATIENCE_MS 30000 /* how long anything that must happen may take */
@@ -66,6 +67,9 @@ void look_again(void);
             look_again();                          \
         }                                          \
     } while (0)
+
+/* The row of a table that the test is at: failures begin with it. NULL: none. */
+void test_row(const char *row);
 
 /* Fails the test. */
 __attribute__((format(printf, 1, 2), noreturn)) void fail_test(const char *format, ...);
@@ -311,16 +315,19 @@ __attribute__((format(printf, 2, 3))) void buffer_add_frame(struct buffer *buffe
 void harness_setup(void);
 void harness_teardown(void);
 
-#define E2E_MAIN(name, ...)                                                \
+#define E2E_MAIN(suite_name, ...)                                          \
     int main(void)                                                         \
     {                                                                      \
         const TTest *tests[] = {__VA_ARGS__};                              \
-        Suite *suite = suite_create(name);                                 \
-        TCase *tcase = tcase_create(name);                                 \
+        Suite *suite = suite_create(suite_name);                           \
+        TCase *tcase = tcase_create(suite_name);                           \
         tcase_set_timeout(tcase, 60);                                      \
         tcase_add_checked_fixture(tcase, harness_setup, harness_teardown); \
-        for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++)        \
-            tcase_add_test(tcase, tests[i]);                               \
+        const char *only = getenv("ONLY");                                 \
+        for (size_t i = 0; i < sizeof(tests) / sizeof(*tests); i++) {      \
+            if (only == NULL || strcmp(only, tests[i]->name) == 0)         \
+                tcase_add_test(tcase, tests[i]);                           \
+        }                                                                  \
         suite_add_tcase(suite, tcase);                                     \
         SRunner *runner = srunner_create(suite);                           \
         srunner_run_all(runner, CK_ENV);                                   \

@@ -176,7 +176,9 @@ void server_reload_refused(const struct server *server, const char *words)
 {
     struct run run = server_ask(server, "reload");
 
-    expect_status(&run, 1);
+    if (run.status != 1)
+        fail_test("a reload that \"%s\" should refuse has status %d:\n%s%s", words, run.status,
+                  run.out, run.err);
     expect_part(run.err, words);
 }
 

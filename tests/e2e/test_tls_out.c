@@ -140,40 +140,42 @@ END_TEST
 
 /* ---- What is refused ---- */
 
-START_TEST(a_certificate_that_nobody_trusts_is_refused)
+START_TEST(a_server_that_cannot_be_verified_is_refused)
+{
+    static const struct {
+        const char *hosts;
+        int days;
+        const char *trusted, *more, *said;
+    } rows[] = {
+        {"IP:127.0.0.1", 90, NULL, "",
+         "TLS: its certificate is not trusted: \"authority\", who signed it, is not among the "
+         "system's authorities"},
+        {"IP:127.0.0.1", 90, "other", "", "other.pem authorities"},
+        {"DNS:shop.test,IP:127.0.0.9", 90, "authority", "",
+         "its certificate is not for \"127.0.0.1\": it is for shop.test, 127.0.0.9"},
+        {"DNS:shop.test,IP:127.0.0.9", 90, "authority", "ssl_name bank.test;",
+         "its certificate is not for \"bank.test\""},
+        {"IP:127.0.0.1", -1, "authority", "", "its certificate has expired, at 20"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct behind there = behind_new(rows[i].hosts, rows[i].days);
+        test_row(rows[i].said);
+        behind_start(&there, "");
+        const char *trusted = rows[i].trusted == NULL ? "" : trusts(&there, rows[i].trusted);
+        expect_refused(in_front(there.port, keep_printf("%s %s", trusted, rows[i].more)),
+                       rows[i].said);
+    }
+}
+END_TEST
+
+START_TEST(a_server_that_need_not_be_verified_is_asked)
 {
     struct behind there = behind("IP:127.0.0.1");
-
-    expect_refused(
-        in_front(there.port, ""),
-        "TLS: its certificate is not trusted: \"authority\", who signed it, is not among "
-        "the system's authorities");
-    expect_refused(in_front(there.port, trusts(&there, "other")), "other.pem authorities");
     int client = client_connect(in_front(there.port, "ssl_verify off;"));
+
     comes(client);
     close(client);
-}
-END_TEST
-
-START_TEST(a_certificate_of_another_name_is_refused)
-{
-    struct behind there = behind("DNS:shop.test,IP:127.0.0.9");
-
-    expect_refused(in_front(there.port, trusts(&there, "authority")),
-                   "its certificate is not for \"127.0.0.1\": it is for shop.test, 127.0.0.9");
-    expect_refused(
-        in_front(there.port, keep_printf("%s ssl_name bank.test;", trusts(&there, "authority"))),
-        "its certificate is not for \"bank.test\"");
-}
-END_TEST
-
-START_TEST(a_certificate_that_has_expired_is_refused)
-{
-    struct behind there = behind_new("IP:127.0.0.1", -1);
-
-    behind_start(&there, "");
-    expect_refused(in_front(there.port, trusts(&there, "authority")),
-                   "its certificate has expired, at 20");
 }
 END_TEST
 
@@ -514,129 +516,123 @@ static const char *peer_read_all(struct tls *peer)
     return text;
 }
 
-static struct server *talker(const struct behind *behind, int *listener, int *port)
+/* A client whose method has a module talk, by TLS, to a listener of the test's. */
+struct talk {
+    struct behind there;
+    int listener, port, client;
+    struct tls peer;
+};
+
+static struct server *talk_server(const char *settings)
 {
-    struct server *server = server_new();
+    return server_serve(keep_printf("load_module modules/talk.so { %s }", settings),
+                        "method talk;");
+}
+
+/* The module says `text`; `more` are further params, from a comma on. */
+static void talk_begin(struct talk *talk, const char *text, const char *more)
+{
     char *address;
 
-    *listener = listen_anywhere(&address);
-    *port = atoi(strrchr(address, ':') + 1);
-    server_conf(server,
-                keep_printf("load_module modules/talk.so { %s }", trusts(behind, "authority")),
-                "method talk;");
-    server_start(server);
-    return server;
+    talk->there = behind_new("IP:127.0.0.1", 90);
+    talk->listener = listen_anywhere(&address);
+    talk->port = atoi(strrchr(address, ':') + 1);
+    talk->client = client_connect(talk_server(trusts(&talk->there, "authority")));
+    client_send_frame(talk->client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,"
+                                                "\"text\":\"%s\"%s}}",
+                                                talk->port, text, more));
+}
+
+static void talk_accept(struct talk *talk)
+{
+    peer_accept(&talk->peer, &talk->there, talk->listener);
+}
+
+static void talk_end(struct talk *talk)
+{
+    tls_close(&talk->peer);
+    close(talk->client);
+    close(talk->listener);
 }
 
 START_TEST(a_module_that_has_finished_sending_gets_what_comes)
 {
-    struct behind there = behind_new("IP:127.0.0.1", 90);
-    int listener, port;
-    struct server *server = talker(&there, &listener, &port);
-    int client = client_connect(server);
-    struct tls peer;
+    struct talk talk;
 
-    client_send_frame(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
-                                          "\"all of it\"}}",
-                                          port));
-    peer_accept(&peer, &there, listener);
-    expect_text(peer_read_all(&peer), "all of it");
-    ck_assert_int_eq(SSL_write(peer.ssl, "and the answer", 14), 14);
-    SSL_shutdown(peer.ssl);
-    tls_close(&peer);
-    client_expect(client, "{\"out\":\"said\",\"result\":\"and the answer\"}");
-    close(client);
-    close(listener);
+    talk_begin(&talk, "all of it", "");
+    talk_accept(&talk);
+    expect_text(peer_read_all(&talk.peer), "all of it");
+    ck_assert_int_eq(SSL_write(talk.peer.ssl, "and the answer", 14), 14);
+    SSL_shutdown(talk.peer.ssl);
+    client_expect(talk.client, "{\"out\":\"said\",\"result\":\"and the answer\"}");
+    talk_end(&talk);
 }
 END_TEST
 
 START_TEST(what_a_module_leaves_behind_is_still_sent)
 {
-    struct behind there = behind_new("IP:127.0.0.1", 90);
-    int listener, port;
-    struct server *server = talker(&there, &listener, &port);
-    int client = client_connect(server);
-    struct tls peer;
+    struct talk talk;
 
-    client_send_frame(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
-                                          "\"the last word\",\"leave\":true}}",
-                                          port));
-    peer_accept(&peer, &there, listener);
-    client_expect(client, "{\"out\":\"left\",\"result\":null}");
-    expect_text(peer_read_all(&peer), "the last word");
-    tls_close(&peer);
-    close(client);
-    close(listener);
+    talk_begin(&talk, "the last word", ",\"leave\":true");
+    talk_accept(&talk);
+    client_expect(talk.client, "{\"out\":\"left\",\"result\":null}");
+    expect_text(peer_read_all(&talk.peer), "the last word");
+    talk_end(&talk);
 }
 END_TEST
 
 /* Records that are none, after the handshake: the module hears of it. */
 START_TEST(a_module_hears_of_what_breaks_later)
 {
-    struct behind there = behind_new("IP:127.0.0.1", 90);
-    int listener, port;
-    struct server *server = talker(&there, &listener, &port);
-    int client = client_connect(server);
-    struct tls peer;
+    struct talk talk;
 
-    client_send_frame(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
-                                          "\"x\"}}",
-                                          port));
-    peer_accept(&peer, &there, listener);
-    ck_assert_int_eq(send(peer.fd, "this is no record of TLS", 24, MSG_NOSIGNAL), 24);
-    expect_part(client_expect_error(client, "broken"), "TLS: ");
-    tls_close(&peer);
-    close(client);
-    close(listener);
+    talk_begin(&talk, "x", "");
+    talk_accept(&talk);
+    ck_assert_int_eq(send(talk.peer.fd, "this is no record of TLS", 24, MSG_NOSIGNAL), 24);
+    expect_part(client_expect_error(talk.client, "broken"), "TLS: ");
+    talk_end(&talk);
 }
 END_TEST
 
 START_TEST(a_module_whose_client_goes_ends_the_handshake)
 {
-    struct behind there = behind_new("IP:127.0.0.1", 90);
-    int listener, port;
-    struct server *server = talker(&there, &listener, &port);
-    int client = client_connect(server);
-    char byte;
-
-    client_send_frame(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
-                                          "\"x\"}}",
-                                          port));
-    int peer = accept(listener, NULL, NULL);
-    ck_assert_int_gt(recv(peer, &byte, 1, 0), 0); /* it has begun */
-    close(client);
+    struct talk talk;
     char rest[4096];
+
+    talk_begin(&talk, "x", "");
+    int peer = accept(talk.listener, NULL, NULL);
+    ck_assert_int_gt(recv(peer, rest, 1, 0), 0); /* it has begun */
+    close(talk.client);
     while (recv(peer, rest, sizeof(rest), 0) > 0) {
     }
     close(peer);
-    close(listener);
+    close(talk.listener);
 }
 END_TEST
 
 static const char *ask_talk(int client, int port, const char *name)
 {
-    return client_ask(client, keep_printf("{\"in\":\"talk\",\"params\":{\"port\":%d,\"text\":"
-                                          "\"\",\"name\":\"%s\"}}",
-                                          port, name));
+    return client_call(client, "talk",
+                       keep_printf("{\"port\":%d,\"text\":\"\",\"name\":\"%s\"}", port, name));
 }
 
 /* OpenSSL would take any certificate for the name "". */
 START_TEST(a_connection_has_a_name)
 {
     struct behind there = behind("DNS:shop.test");
-    struct server *server = server_new();
-    char long_name[257] = "";
-
-    server_conf(server,
-                keep_printf("load_module modules/talk.so { %s }", trusts(&there, "authority")),
-                "method talk;");
-    server_start(server);
+    struct server *server = talk_server(trusts(&there, "authority"));
     int client = client_connect(server);
-    expect_part(ask_talk(client, there.port, "shop.test"), "\"said\"");
-    expect_part(ask_talk(client, there.port, "other.test"), "TLS: its certificate is not for");
-    expect_part(ask_talk(client, there.port, ""), "Invalid argument");
-    memset(long_name, 'a', 256);
-    expect_part(ask_talk(client, there.port, long_name), "Invalid argument");
+    const char *const rows[][2] = {
+        {"shop.test", "\"said\""},
+        {"other.test", "TLS: its certificate is not for"},
+        {"", "Invalid argument"},
+        {keep_printf("%0256d", 0), "Invalid argument"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        test_row(rows[i][0]);
+        expect_part(ask_talk(client, there.port, rows[i][0]), rows[i][1]);
+    }
     expect_part(server_log(server), "without a name of 1 to 255 bytes");
     close(client);
 }
@@ -646,11 +642,8 @@ END_TEST
 START_TEST(settings_of_zeros_verify)
 {
     struct behind there = behind("IP:127.0.0.1");
-    struct server *server = server_new();
+    int client = client_connect(talk_server("bare on;"));
 
-    server_conf(server, "load_module modules/talk.so { bare on; }", "method talk;");
-    server_start(server);
-    int client = client_connect(server);
     expect_part(ask_talk(client, there.port, "127.0.0.1"), "TLS: its certificate is not trusted");
     close(client);
 }
@@ -709,9 +702,8 @@ END_TEST
 
 E2E_MAIN("tls_out", a_server_behind_is_asked_over_tls,
          the_server_is_asked_by_its_name_and_with_a_certificate,
-         a_certificate_that_nobody_trusts_is_refused, a_certificate_of_another_name_is_refused,
-         a_certificate_that_has_expired_is_refused, a_client_without_the_certificate_is_told,
-         a_server_without_tls_is_told_from_one_with,
+         a_server_that_cannot_be_verified_is_refused, a_server_that_need_not_be_verified_is_asked,
+         a_client_without_the_certificate_is_told, a_server_without_tls_is_told_from_one_with,
          a_server_that_stops_in_the_handshake_is_given_up, files_that_cannot_be_used_are_refused,
          a_missing_plugin_costs_ssl_alone, a_reload_takes_new_authorities,
          a_worker_has_the_files_that_its_generation_began_with,

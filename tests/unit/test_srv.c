@@ -104,6 +104,23 @@ static void answer_code(struct name_server *server, const struct query *query, u
     reply_send(server, query, &reply);
 }
 
+/* The next question is for the servers, and is answered without any. */
+static void answer_none(struct name_server *server, unsigned code)
+{
+    struct query query = expect(server, NAME, DNS_SRV);
+
+    answer_code(server, &query, code);
+}
+
+static void answer_address(struct name_server *server, const struct query *query, unsigned ttl_s,
+                           const char *address)
+{
+    struct reply reply = reply_to(query, OK);
+
+    put_address(&reply, 0, query->name, ttl_s, address);
+    reply_send(server, query, &reply);
+}
+
 /* ---- What is in a set ---- */
 
 START_TEST(addresses_that_come_along_are_not_asked_for)
@@ -128,15 +145,11 @@ START_TEST(other_addresses_are_asked_for_and_ipv6_where_there_is_no_ipv4)
     reply_send(&servers[0], &query, &reply);
     struct query one = expect(&servers[0], "one.test", DNS_A),
                  two = expect(&servers[0], "two.test", DNS_A);
-    reply = reply_to(&one, OK);
-    put_address(&reply, 0, "one.test", 30, "10.0.0.1");
-    reply_send(&servers[0], &one, &reply);
+    answer_address(&servers[0], &one, 30, "10.0.0.1");
     answer_code(&servers[0], &two, NO_NAME);
     ck_assert_uint_eq(changes, 0);
     two = expect(&servers[0], "two.test", DNS_AAAA);
-    reply = reply_to(&two, OK);
-    put_address(&reply, 0, "two.test", 30, "2001:db8::2");
-    reply_send(&servers[0], &two, &reply);
+    answer_address(&servers[0], &two, 30, "2001:db8::2");
     ck_assert_str_eq(set, "10.0.0.1:1000=100 10.0.0.1:1001=100 [2001:db8::2]:2000=100");
     stop();
 }
@@ -157,9 +170,7 @@ START_TEST(the_lowest_priority_that_has_servers_counts)
         answer_code(&servers[0], &query, NO_NAME);
     }
     query = expect(&servers[0], "later.test", DNS_A);
-    reply = reply_to(&query, OK);
-    put_address(&reply, 0, "later.test", 30, "10.0.0.2");
-    reply_send(&servers[0], &query, &reply);
+    answer_address(&servers[0], &query, 30, "10.0.0.2");
     ck_assert_str_eq(set, "10.0.0.2:2=100");
     stop();
 }
@@ -206,8 +217,7 @@ START_TEST(a_set_stays_while_nobody_can_say)
     pass(5000);
     for (size_t i = 0; i < sizeof(pauses) / sizeof(*pauses); i++) {
         for (unsigned attempts = 0; attempts < 2; attempts++) {
-            struct query query = expect(&servers[0], NAME, DNS_SRV);
-            answer_code(&servers[0], &query, 0x8182);
+            answer_none(&servers[0], 0x8182);
         }
         settle();
         ck_assert(!there);
@@ -236,14 +246,12 @@ START_TEST(nothing_empties_a_set_when_another_server_says_it_too)
     start(2);
     answer_with(&servers[0], 5, 2);
     pass(5000);
-    struct query query = expect(&servers[0], NAME, DNS_SRV);
-    answer_code(&servers[0], &query, NO_NAME);
+    answer_none(&servers[0], NO_NAME);
     ck_assert_uint_eq(changes, 1);
     pass(SRV_AGAIN_MS - 1);
     expect_no_question(&servers[1]);
     pass(1);
-    query = expect(&servers[1], NAME, DNS_SRV);
-    answer_code(&servers[1], &query, OK); /* a name without such records */
+    answer_none(&servers[1], OK); /* a name without such records */
     ck_assert_uint_eq(changes, 2);
     ck_assert_str_eq(set, "");
     ck_assert(there);
@@ -256,14 +264,12 @@ START_TEST(nothing_that_is_said_once_changes_nothing)
     start(2);
     answer_with(&servers[0], 5, 2);
     pass(5000);
-    struct query query = expect(&servers[0], NAME, DNS_SRV);
-    answer_code(&servers[0], &query, NO_NAME);
+    answer_none(&servers[0], NO_NAME);
     pass(SRV_AGAIN_MS);
     answer_with(&servers[1], 5, 2);
     ck_assert_uint_eq(changes, 1);
     pass(5000);
-    query = expect(&servers[1], NAME, DNS_SRV); /* which is the first one now */
-    answer_code(&servers[1], &query, NO_NAME);
+    answer_none(&servers[1], NO_NAME); /* which is the first one now */
     ck_assert_uint_eq(changes, 1);
     stop();
 }
@@ -272,8 +278,7 @@ END_TEST
 START_TEST(a_name_that_was_never_there_is_known_to_be_empty_at_once)
 {
     start(1);
-    struct query query = expect(&servers[0], NAME, DNS_SRV);
-    answer_code(&servers[0], &query, NO_NAME);
+    answer_none(&servers[0], NO_NAME);
     ck_assert_uint_eq(changes, 1);
     ck_assert_str_eq(set, "");
     pass(SRV_TTL_MIN_MS);
@@ -311,13 +316,9 @@ START_TEST(of_a_target_that_cannot_be_looked_up_the_addresses_stay)
         reply_send(&servers[0], &query, &reply);
         query = expect(&servers[0], "one.test", DNS_A);
         two = expect(&servers[0], "two.test", DNS_A);
-        reply = reply_to(&query, OK);
-        put_address(&reply, 0, "one.test", 60, round == 0 ? "10.0.0.1" : "10.0.0.9");
-        reply_send(&servers[0], &query, &reply);
+        answer_address(&servers[0], &query, 60, round == 0 ? "10.0.0.1" : "10.0.0.9");
         if (round == 0) {
-            reply = reply_to(&two, OK);
-            put_address(&reply, 0, "two.test", 60, "10.0.0.2");
-            reply_send(&servers[0], &two, &reply);
+            answer_address(&servers[0], &two, 60, "10.0.0.2");
             ck_assert_str_eq(set, "10.0.0.1:1=100 10.0.0.2:2=100");
             pass(60000);
         }
@@ -401,25 +402,28 @@ START_TEST(weights_are_the_records_and_0_is_next_to_nothing)
 {
     const struct srv_target one = target("one", 1, 1), two = target("two", 2, 1),
                             both = target("both", 3, 2);
-    struct srv_set of = {.members = members};
+    const struct {
+        struct {
+            unsigned weight, port;
+            const struct srv_target *target;
+        } records[3];
+        const char *shown;
+    } rows[] = {
+        {{{30, 1, &one}, {10, 1, &two}, {0, 2, &two}},
+         "10.0.0.1:1=1000 10.0.0.2:1=333 10.0.0.2:2=1"},
+        {{{0, 1, &one}, {0, 1, &two}}, "10.0.0.1:1=100 10.0.0.2:1=100"},
+        /* Two addresses share their record's weight. */
+        {{{10, 1, &one}, {10, 1, &both}}, "10.0.0.1:1=1000 10.0.0.3:1=500 10.0.0.4:1=500"},
+        /* Two records of one address add up. */
+        {{{65535, 1, &one}, {65535, 1, &one}, {65535, 1, &two}}, "10.0.0.1:1=1000 10.0.0.2:1=500"},
+    };
 
-    add(&of, 30, 1, &one);
-    add(&of, 10, 1, &two);
-    add(&of, 0, 2, &two);
-    ck_assert_str_eq(shown(&of), "10.0.0.1:1=1000 10.0.0.2:1=333 10.0.0.2:2=1");
-    of = (struct srv_set){.members = members};
-    add(&of, 0, 1, &one);
-    add(&of, 0, 1, &two);
-    ck_assert_str_eq(shown(&of), "10.0.0.1:1=100 10.0.0.2:1=100");
-    of = (struct srv_set){.members = members}; /* two addresses share their record's weight */
-    add(&of, 10, 1, &one);
-    add(&of, 10, 1, &both);
-    ck_assert_str_eq(shown(&of), "10.0.0.1:1=1000 10.0.0.3:1=500 10.0.0.4:1=500");
-    of = (struct srv_set){.members = members}; /* two records of one address add up */
-    add(&of, 65535, 1, &one);
-    add(&of, 65535, 1, &one);
-    add(&of, 65535, 1, &two);
-    ck_assert_str_eq(shown(&of), "10.0.0.1:1=1000 10.0.0.2:1=500");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct srv_set of = {.members = members};
+        for (size_t n = 0; n < 3 && rows[i].records[n].target != NULL; n++)
+            add(&of, rows[i].records[n].weight, rows[i].records[n].port, rows[i].records[n].target);
+        ck_assert_str_eq(shown(&of), rows[i].shown);
+    }
 }
 END_TEST
 
