@@ -227,6 +227,8 @@ bool command_exists(const char *name);
 
 /* `pillion -s VERB -p PREFIX`. */
 struct run server_ask(const struct server *server, const char *verb);
+/* The same, which must succeed. */
+struct run server_order(const struct server *server, const char *verb);
 
 /* Orders a reload, which must succeed. */
 void server_reload(const struct server *server);

@@ -164,12 +164,17 @@ struct run server_ask(const struct server *server, const char *verb)
     return pillion("-s", verb, "-p", server->prefix);
 }
 
-void server_reload(const struct server *server)
+struct run server_order(const struct server *server, const char *verb)
 {
-    struct run run = server_ask(server, "reload");
+    struct run run = server_ask(server, verb);
 
     expect_status(&run, 0);
-    expect_part(run.out, "serves");
+    return run;
+}
+
+void server_reload(const struct server *server)
+{
+    expect_part(server_order(server, "reload").out, "serves");
 }
 
 void server_reload_refused(const struct server *server, const char *words)

@@ -304,8 +304,7 @@ START_TEST(reopening_writes_the_held_lines_and_opens_the_new_file_at_once)
         ck_assert_int_eq(rename(server_path(server, files[i]),
                                 server_path(server, keep_printf("%s.1", files[i]))),
                          0);
-    struct run run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    server_order(server, "reopen");
     for (size_t i = 0; i < 2; i++) {
         ck_assert_int_eq(access(server_path(server, files[i]), F_OK), 0);
         expect_part(read_log(server, keep_printf("%s.1", files[i])), "held");
@@ -331,8 +330,7 @@ START_TEST(reopening_names_the_files_that_workers_cannot_open)
     server_wait_log(server, "access/log anew: No such file or directory");
     client_expect_alive(client);
     ck_assert_int_eq(rename(server_path(server, "away"), server_path(server, "access")), 0);
-    run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    run = server_order(server, "reopen");
     expect_part(run.out, "by the master and 3 workers");
 }
 END_TEST
@@ -439,8 +437,7 @@ START_TEST(a_path_may_be_standard_output)
         size += got > 0 ? (size_t)got : 0;
         text[size] = '\0';
     } while (strstr(text, "\"id\":\"there\"") == NULL && (look_again(), true));
-    struct run run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    server_order(server, "reopen");
     client_expect_alive(client);
     close(reader);
 }

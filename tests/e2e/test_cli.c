@@ -340,8 +340,7 @@ START_TEST(a_reload_waits_for_its_outcome_and_tells_it)
     struct server *server = server_serve("", "method ping;");
     int client = client_connect(server);
 
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    struct run run = server_order(server, "reload");
     expect_part(run.out, "generation 2");
     run = pillion("-q", "-s", "reload", "-p", server->prefix);
     expect_status(&run, 0);
@@ -434,8 +433,7 @@ START_TEST(a_server_can_be_stopped_whatever_became_of_its_configuration)
     struct server *server = server_serve("", "method ping;");
 
     server_write(server, "conf/pillion.conf", "server { nonsense");
-    struct run run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    struct run run = server_order(server, "stop");
     expect_ended(server);
     server = server_serve("", "method ping;");
     run = pillion("-s", "stop", "-p", server->prefix, "-c", "conf/tpyo.conf");
@@ -443,8 +441,7 @@ START_TEST(a_server_can_be_stopped_whatever_became_of_its_configuration)
     expect_part(run.err, "conf/tpyo.conf: No such file");
     client_expect_alive(client_connect(server));
     unlink(server->conf);
-    run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    run = server_order(server, "stop");
     expect_ended(server);
 }
 END_TEST
@@ -454,13 +451,11 @@ START_TEST(without_a_control_socket_the_signal_goes_to_the_process_of_the_pid_fi
     struct server *server = server_serve("", "method ping;");
 
     unlink(server_path(server, "run/pillion.control"));
-    struct run run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    struct run run = server_order(server, "reload");
     expect_part(run.out, keep_printf("process %d", (int)server->pid));
     expect_part(run.out, "log");
     server_wait_log(server, "generation 2 serves");
-    run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    run = server_order(server, "stop");
     expect_ended(server);
 }
 END_TEST
@@ -487,8 +482,7 @@ START_TEST(a_daemon_has_started_when_the_command_returns)
     server_detached(server);
     client_expect_alive(client_connect(server));
     server_reload(server);
-    run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    run = server_order(server, "stop");
     wait_until(!process_lives(server->group), "the daemon lives on");
 
     server_conf(server, "daemon on;", "method no.such;");

@@ -48,8 +48,7 @@ START_TEST(ipv4_ipv6_and_unix_addresses_are_served)
     client_expect_alive(client_connect_unix(path));
     ck_assert_int_eq(stat(path, &status), 0);
     ck_assert_uint_eq(status.st_mode & 0777, 0666);
-    struct run run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    server_order(server, "stop");
     ck_assert_int_ne(access(path, F_OK), 0);
 }
 END_TEST
@@ -68,8 +67,7 @@ START_TEST(a_unix_socket_that_was_left_behind_is_replaced_and_another_file_is_no
     ck_assert_int_eq(access(path, F_OK), 0);
     server_start(server);
     client_expect_alive(client_connect_unix(path));
-    struct run run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    server_order(server, "stop");
     server_wait_exit(server, PATIENCE_MS);
 
     server_write(server, "run/p.sock", "precious");
@@ -522,8 +520,7 @@ START_TEST(a_log_that_is_moved_away_and_reopened_loses_no_line)
         /* Nothing is lost that is logged between the move and the reopening. */
         server_signal(server, SIGUSR1);
         server_reload(server);
-        struct run run = server_ask(server, "reopen");
-        expect_status(&run, 0);
+        server_order(server, "reopen");
         expect_part(file_read(log, NULL), "the log was opened anew");
         char *text = file_read(old, NULL);
         buffer_add(&all, text, strlen(text));
@@ -550,8 +547,7 @@ START_TEST(workers_write_to_the_log_that_was_reopened)
     server_start(server);
     char *log = server_path(server, "logs/error.log");
     rename(log, server_path(server, "logs/old"));
-    struct run run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    server_order(server, "reopen");
     for (int i = 0; i < 5; i++)
         client_connect(server);
     server_wait_log(server, "worker_connections");
@@ -573,8 +569,7 @@ START_TEST(a_log_that_cannot_be_opened_anew_is_said_and_goes_on)
     expect_part(run.err, "master: the log stays where it was: cannot open the log ");
     expect_part(run.err, "own/error.log: No such file or directory");
     ck_assert_int_eq(rename(away, own), 0);
-    run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    run = server_order(server, "reopen");
     expect_part(file_read(server_path(server, "own/error.log"), NULL),
                 "the log stays where it was");
 }

@@ -308,8 +308,7 @@ START_TEST(an_upgrade_listens_again_on_a_socket_that_was_shut_down)
     raw(client, "listener", "shutdown");
     raw(client, "unix", "shutdown");
     ck_assert(!is_open(server));
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    server_order(server, "upgrade");
     expect_served(server, client);
 }
 END_TEST

@@ -155,8 +155,7 @@ START_TEST(a_client_that_asks_for_later_ones_waits_for_them)
     expect_part(client_receive_rest(ask(server, "events x\n")), "failed\nunknown verb");
     /* The end of the server is an event that is told, too. */
     waits = ask(server, keep_printf("events %.0f\n", last + 1));
-    run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    run = server_order(server, "stop");
     events = answered(waits);
     expect_part(words_of(last_of(events, "stopping"), "text"), "the server ends");
     cJSON_Delete(events);

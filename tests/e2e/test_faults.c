@@ -115,8 +115,7 @@ START_TEST(a_server_that_was_stopped_leaves_its_place_to_the_next)
         server->pid = 0; /* it may still be ending */
         server_start(server);
         waitpid(before, NULL, 0);
-        run = server_ask(server, "reload");
-        expect_status(&run, 0);
+        run = server_order(server, "reload");
         expect_part(run.out, "generation 2 serves");
         ck_assert_int_eq(atoi(file_read(server_path(server, "run/pillion.pid"), NULL)),
                          server->pid);

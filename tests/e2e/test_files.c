@@ -133,8 +133,7 @@ START_TEST(a_server_that_ends_removes_its_own_files_only)
     server_wait_exit(first, PATIENCE_MS);
     client_expect_alive(client_connect_unix(path));
     ck_assert_str_eq(pid_of(first), keep_printf("%d\n", (int)second->pid));
-    struct run run = server_ask(second, "stop");
-    expect_status(&run, 0);
+    server_order(second, "stop");
     server_wait_exit(second, PATIENCE_MS);
     ck_assert_int_ne(access(path, F_OK), 0);
     ck_assert_int_ne(access(server_path(first, "run/pillion.control"), F_OK), 0);
@@ -197,8 +196,7 @@ START_TEST(one_of_two_servers_that_start_at_once_serves)
         *one = first_lost ? other : *one;
         server_wait_ready(one);
         ck_assert_str_eq(pid_of(one), keep_printf("%d\n", (int)one->pid));
-        struct run run = server_ask(one, "stop");
-        expect_status(&run, 0);
+        server_order(one, "stop");
         server_wait_exit(one, PATIENCE_MS);
     }
 }
@@ -302,8 +300,7 @@ START_TEST(whose_right_to_connect_control_gives_may_order)
     unlink(server_path(server, path));
     server_signal(server, SIGHUP);
     wait_until(access(server_path(server, path), F_OK) == 0, "no socket is made anew");
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    struct run run = server_order(server, "upgrade");
     ck_assert_uint_eq(mode_of(server, path), 0660);
     if (root)
         ck_assert_uint_eq(group_of(server, path), getgrnam("daemon")->gr_gid);
@@ -417,15 +414,13 @@ START_TEST(a_reload_makes_removed_and_replaced_files_anew)
     server_reload(server);
     client_expect_alive(before);
     client_expect_alive(client_connect_unix(path));
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    server_order(server, "upgrade");
     client_expect_alive(before);
     unlink(path);
     server_reload(server);
     client_expect_alive(before);
     client_expect_alive(client_connect_unix(path));
-    run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    server_order(server, "stop");
     server_wait_exit(server, PATIENCE_MS);
     ck_assert_int_ne(access(path, F_OK), 0);
     ck_assert_int_ne(access(server_path(server, "run/pillion.pid"), F_OK), 0);
@@ -479,8 +474,7 @@ START_TEST(a_reload_moves_control_socket_and_pid_file)
     ck_assert_int_ne(access(server_path(server, "run/pillion.control"), F_OK), 0);
     ck_assert_str_eq(file_read(server_path(server, "run/there.pid"), NULL),
                      keep_printf("%d\n", (int)server->pid));
-    run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    run = server_order(server, "stop");
     server_wait_exit(server, PATIENCE_MS);
     ck_assert_int_ne(access(server_path(server, "run/there.pid"), F_OK), 0);
     ck_assert_int_ne(access(server_path(server, "run/there.control"), F_OK), 0);
@@ -581,8 +575,7 @@ START_TEST(with_daemon_on_nothing_is_kept_of_the_starter)
     ck_assert_msg(flock(fd, LOCK_EX | LOCK_NB) == 0, "the server holds its starter's lock");
     close(fd);
     client_expect_alive(client_connect(server));
-    run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    run = server_order(server, "stop");
 }
 END_TEST
 
@@ -620,8 +613,7 @@ START_TEST(descriptors_0_to_2_closed_at_the_start_lead_nowhere)
         server_reload(server);
         client_expect_alive(client_connect(server));
         server_wait_log(server, "generation 2 serves");
-        run = server_ask(server, "stop");
-        expect_status(&run, 0);
+        run = server_order(server, "stop");
     }
 }
 END_TEST

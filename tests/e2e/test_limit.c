@@ -54,8 +54,7 @@ START_TEST(a_rate_holds_for_all_workers_together)
     client_send_frame(client_connect(server), "{\"in\":\"ping\"}");
     server_reload(server);
     ck_assert_int_eq(let_in(client_connect(server), "", 3), 0); /* it is not forgotten */
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    server_order(server, "upgrade");
     ck_assert_int_eq(let_in(client_connect(server), "", 3), 0);
 }
 END_TEST

@@ -111,8 +111,7 @@ START_TEST(a_log_that_nobody_reads_holds_up_nobody)
     wait_until(!process_lives(vault), "the vault does not end");
     ck_assert_int_ne(server_vault(server), vault);
     expect_served(server);
-    struct run run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    server_order(server, "reopen");
     /* Even with nothing else to log, the server logs how many lines are missing. */
     char *text = drain_until(reader, "of this process are missing here: the log's reader");
     expect_part(text, "line 1, which is as long");
@@ -162,8 +161,7 @@ START_TEST(a_fifo_is_a_log_whether_or_not_it_is_read)
     int client = client_connect(server);
     call(client, "logs", 5000);
     ck_assert_double_gt(lost(server), 0);
-    struct run run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    server_order(server, "reopen");
     server_reload(server);
     int reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     char *text = drain_until(reader, "are missing here: the log's reader did not keep up");
@@ -221,8 +219,7 @@ START_TEST(workers_are_replaced_when_the_logs_directory_is_gone)
     expect_part(text, "the log goes on where it was");
     close(held);
     ck_assert_int_eq(mkdir(server_path(server, "gone"), 0755), 0);
-    run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    run = server_order(server, "reopen");
     expect_part(file_read(server_path(server, "gone/error.log"), NULL), "opened anew");
 }
 END_TEST
@@ -326,8 +323,7 @@ START_TEST(root_follows_no_link_that_a_worker_could_have_made)
     ck_assert_int_eq(rename(server_path(server, "aside"), directory), 0);
     ck_assert_int_eq(unlink(log), 0);
     ck_assert_int_eq(symlink(secret, log), 0);
-    run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    run = server_order(server, "reopen");
     ck_assert_int_eq(access(secret, F_OK), 0);
 }
 END_TEST
@@ -340,8 +336,7 @@ START_TEST(a_fifo_that_takes_the_logs_place_holds_up_nobody)
     serve_own(server, "logs/own.log", "");
     ck_assert_int_eq(unlink(log), 0);
     ck_assert_int_eq(mkfifo(log, 0600), 0);
-    struct run run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    server_order(server, "reopen");
     server_reload(server);
     expect_served(server);
 }

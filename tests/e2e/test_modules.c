@@ -500,14 +500,12 @@ START_TEST(reopening_counts_the_processes_that_reopened)
         server_serve_alone("load_module modules/later.so;", "method ping; method wait;");
     int client = client_connect(server);
 
-    struct run run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    struct run run = server_order(server, "reopen");
     expect_part(run.out, "by the master and 1 worker\n");
     client_send_frame(client, "{\"in\":\"wait\",\"params\":{\"ms\":60000}}");
     wait_until(server_stat(server, "connections.deferred") == 1, "nothing waits");
     server_reload(server);
-    run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    run = server_order(server, "reopen");
     expect_part(run.out, "by the master and 2 workers\n");
 }
 END_TEST

@@ -150,8 +150,7 @@ START_TEST(a_starter_that_ignores_every_signal_does_no_harm)
     client_expect_alive(client);
     server_reload(server);
     client_expect_alive(client);
-    struct run run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    server_order(server, "stop");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }
 END_TEST

@@ -479,8 +479,7 @@ START_TEST(a_stream_goes_on_over_an_upgrade)
     server_start(server);
     struct stream *stream = stream_open(server);
     ck_assert_ptr_nonnull(next_sample(stream));
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    server_order(server, "upgrade");
     expect_goes_on(stream);
 }
 END_TEST

@@ -433,8 +433,7 @@ START_TEST(quit_is_bounded_by_drain_timeout)
     /* A frame that never comes, behind one whose reply shows that all of it was read. */
     client_send(client, "\x0d\0\0\0{\"in\":\"ping\"}\x64\0\0", 21);
     client_expect(client, "{\"out\":\"pong\",\"result\":null}");
-    struct run run = server_ask(server, "quit");
-    expect_status(&run, 0);
+    server_order(server, "quit");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
     expect_part(server_log(server), "drain_timeout");
 }
@@ -453,8 +452,7 @@ START_TEST(stop_ends_at_once)
         ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
     }
     struct server *server = serve_crash("");
-    struct run run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    server_order(server, "stop");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }
 END_TEST
@@ -489,8 +487,7 @@ START_TEST(reopening_the_log_loses_no_line)
         rename(server_path(server, "logs/own.log"),
                server_path(server, keep_printf("logs/own.log.%d", i)));
         server_reload(server);
-        struct run run = server_ask(server, "reopen");
-        expect_status(&run, 0);
+        server_order(server, "reopen");
     }
     server_reload(server);
     for (int i = -1; i < 5; i++) {
@@ -520,8 +517,7 @@ START_TEST(reopening_waits_for_every_worker)
         kill(workers[0], SIGKILL);
         _exit(0);
     }
-    struct run run = server_ask(server, "reopen");
-    expect_status(&run, 0);
+    server_order(server, "reopen");
     expect_part(server_log(server), keep_printf("(pid %d) died", workers[0]));
     waitpid(pid, NULL, 0);
 }
@@ -559,8 +555,7 @@ START_TEST(a_daemon_says_whether_it_serves)
     expect_status(&run, 1);
     expect_part(run.err, "a server is running here already");
     client_expect_alive(client_connect(server));
-    run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    run = server_order(server, "stop");
     conf_own_log(server, "info; daemon on; load_module modules/start_fails.so");
     run = pillion("-p", server->prefix);
     expect_status(&run, 1);

@@ -85,8 +85,7 @@ START_TEST(a_server_that_fails_what_others_do_not_is_left_out)
     ck_assert_double_eq(metric(front, "ejected"), 0);
 
     server_conf(bad, "load_module modules/refuses.so;", "method ping { handler refuses.broken; }");
-    struct run run = server_ask(bad, "reload");
-    expect_status(&run, 0);
+    server_order(bad, "reload");
     wait_until(
         (client_ask(client, "{\"in\":\"ping\",\"params\":1}"), metric(front, "ejected") == 1),
         "it is not left out");

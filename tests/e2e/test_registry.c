@@ -148,6 +148,32 @@ static int seen(const struct server *server)
     return count;
 }
 
+static void wait_seen(const struct server *server)
+{
+    wait_until(seen(server) == 1, "a worker does not see its own server");
+}
+
+static struct server *serve_registered(const struct etcd *etcd)
+{
+    struct server *server = serve(etcd, "");
+
+    wait_registered(server);
+    return server;
+}
+
+/* There is a registry process that is not `former`. */
+static void wait_another(const struct server *server, pid_t former)
+{
+    wait_until(registry_of(server) != former && registry_of(server) != 0,
+               "the registry process is not started again");
+}
+
+static void wait_restarted(const struct server *server, int times)
+{
+    wait_until(figure(server, "restarts") == times && figure(server, "connected") == 1,
+               "the registry process has no contact");
+}
+
 /* Valid until the next one is asked for. */
 static const cJSON *record_of(const struct etcd *etcd, const char *key)
 {
@@ -165,10 +191,9 @@ static const cJSON *record_of(const struct etcd *etcd, const char *key)
 START_TEST(a_server_is_registered_with_what_it_offers)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
     const char *key = KEY_OF(server->port);
 
-    wait_registered(server);
     const cJSON *record = record_of(etcd, key);
     ck_assert_str_eq(cJSON_GetObjectItem(record, "address")->valuestring, strrchr(key, '/') + 1);
     ck_assert_int_eq(cJSON_GetObjectItem(record, "weight")->valueint, 100);
@@ -183,7 +208,7 @@ START_TEST(a_server_is_registered_with_what_it_offers)
     }
     ck_assert_ptr_nonnull(found);
     ck_assert_ptr_nonnull(cJSON_GetObjectItem(cJSON_GetObjectItem(found, "params"), "properties"));
-    wait_until(seen(server) == 1, "a worker does not see its own server");
+    wait_seen(server);
     ck_assert_str_ne(lease_of(server), "");
     ck_assert_int_eq(figure(server, "connected"), 1);
 }
@@ -195,8 +220,7 @@ START_TEST(servers_see_each_other_come_and_go)
     struct server *one = serve(etcd, ""), *other = serve(etcd, "");
 
     wait_until(seen(one) == 2 && seen(other) == 2, "the servers do not see each other");
-    struct run run = server_ask(other, "quit");
-    expect_status(&run, 0);
+    server_order(other, "quit");
     server_wait_exit(other, PATIENCE_MS);
     wait_until(seen(one) == 1, "a server that has quit is still there");
     server_start(other);
@@ -210,22 +234,19 @@ END_TEST
 START_TEST(a_killed_registry_is_back_with_its_lease)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
     const char *key = KEY_OF(server->port);
 
-    wait_registered(server);
-    wait_until(seen(server) == 1, "a worker does not see its own server");
+    wait_seen(server);
     const char *lease = lease_of(server);
     int64_t revision = etcd_revision(etcd, key);
     for (int i = 0; i < 3; i++) {
         pid_t pid = registry_of(server);
         ck_assert_int_ne(pid, 0);
         kill(pid, SIGKILL);
-        wait_until(registry_of(server) != pid && registry_of(server) != 0,
-                   "the registry process is not started again");
+        wait_another(server, pid);
         ck_assert_int_eq(seen(server), 1);
-        wait_until(figure(server, "restarts") == i + 1 && figure(server, "connected") == 1,
-                   "the registry process has no contact");
+        wait_restarted(server, i + 1);
         wait_registered(server);
     }
     /* Longer than the lease: the new process keeps it alive. */
@@ -243,10 +264,9 @@ END_TEST
 START_TEST(workers_reloads_and_upgrades_do_not_touch_the_key)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
     const char *key = KEY_OF(server->port);
 
-    wait_registered(server);
     const char *lease = lease_of(server);
     int64_t revision = etcd_revision(etcd, key);
     int client = client_connect(server);
@@ -259,10 +279,8 @@ START_TEST(workers_reloads_and_upgrades_do_not_touch_the_key)
     server_reload(server);
     ck_assert_int_eq(registry_of(server), pid);
     ck_assert_int_eq(etcd_revision(etcd, key), revision);
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
-    wait_until(registry_of(server) != pid && registry_of(server) != 0,
-               "the new binary does not start its own registry process");
+    server_order(server, "upgrade");
+    wait_another(server, pid);
     wait_registered(server);
     wait_until(seen(server) == 1, "the new workers do not see the server");
     ck_assert_int_eq(etcd_revision(etcd, key), revision);
@@ -304,9 +322,8 @@ END_TEST
 START_TEST(another_prefix_moves_the_key)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
     char *text = file_read(server->conf, NULL), *at = strstr(text, "prefix /pillion/shop");
     memcpy(at, "prefix /pillion/bank", strlen("prefix /pillion/bank"));
     file_write(server->conf, text, strlen(text));
@@ -351,10 +368,9 @@ END_TEST
 START_TEST(while_etcd_is_away_the_last_known_servers_stay)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
-    wait_until(seen(server) == 1, "a worker does not see its own server");
+    wait_seen(server);
     etcd_stop(etcd);
     wait_until(figure(server, "connected") == 0, "it is not noticed that etcd is away");
     wait_until(figure(server, "away_seconds") >= 12, "the time without etcd is not told");
@@ -365,8 +381,7 @@ START_TEST(while_etcd_is_away_the_last_known_servers_stay)
     expect_part(run.out, "registry: away for ");
     pid_t pid = registry_of(server);
     kill(pid, SIGKILL); /* what is known is in nobody's memory alone */
-    wait_until(registry_of(server) != pid && registry_of(server) != 0,
-               "the registry process is not started again");
+    wait_another(server, pid);
     ck_assert_int_eq(seen(server), 1);
     static const char again[] = "the registry answers again, after ";
     etcd_go_on(etcd);
@@ -382,10 +397,9 @@ END_TEST
 START_TEST(a_lost_lease_is_taken_anew)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
     const char *key = KEY_OF(server->port);
 
-    wait_registered(server);
     const char *lease = lease_of(server);
     etcd_ctl(etcd, "lease", "revoke", lease);
     wait_until(etcd_revision(etcd, key) != 0 && strcmp(lease_of(server), lease) != 0,
@@ -410,7 +424,7 @@ START_TEST(a_server_starts_without_its_registry)
     ck_assert_int_eq(seen(server), -1);
     etcd_go_on(etcd);
     wait_until(etcd_revision(etcd, KEY_OF(server->port)) != 0, "the server is not registered");
-    wait_until(seen(server) == 1, "a worker does not see its own server");
+    wait_seen(server);
 }
 END_TEST
 
@@ -439,9 +453,8 @@ END_TEST
 START_TEST(files_that_cannot_be_read_fail_the_test_and_the_reload)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
     registry_conf(server, etcd, "user root conf/missing;", own(server));
     server_reload_refused(server, "cannot read the password file");
     struct run run = pillion("-t", "-p", server->prefix);
@@ -470,10 +483,8 @@ START_TEST(a_stopped_registry_process_is_replaced)
     pid_t pid = registry_of(server);
     kill(pid, SIGSTOP);
     server_wait_log(server, "gives no sign of life");
-    wait_until(registry_of(server) != pid && registry_of(server) != 0,
-               "the registry process is not started again");
-    wait_until(figure(server, "restarts") == 1 && figure(server, "connected") == 1,
-               "the registry process has no contact");
+    wait_another(server, pid);
+    wait_restarted(server, 1);
     ck_assert_int_eq(etcd_revision(etcd, KEY_OF(server->port)), revision);
 }
 END_TEST
@@ -508,10 +519,9 @@ END_TEST
 START_TEST(a_server_that_quits_takes_its_address_back_before_it_stops_accepting)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
     const char *key = KEY_OF(server->port);
 
-    wait_registered(server);
     server_signal(server, SIGQUIT);
     wait_until(etcd_revision(etcd, key) == 0, "a server that quits is registered");
     int client = client_try_connect(server->port);
@@ -527,9 +537,8 @@ END_TEST
 START_TEST(a_server_quits_while_its_registry_process_is_killed)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
     server_signal(server, SIGSTOP); /* it learns of both at once */
     kill(registry_of(server), SIGKILL);
     server_signal(server, SIGQUIT);
@@ -543,11 +552,9 @@ END_TEST
 START_TEST(a_server_that_stops_takes_its_address_back)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
-    struct run run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    server_order(server, "stop");
     server_wait_exit(server, PATIENCE_MS);
     ck_assert_int_eq(etcd_revision(etcd, KEY_OF(server->port)), 0);
 }
@@ -556,13 +563,11 @@ END_TEST
 START_TEST(a_server_quits_while_etcd_is_away)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
     etcd_stop(etcd);
     int64_t before = now_ms();
-    struct run run = server_ask(server, "quit");
-    expect_status(&run, 0);
+    server_order(server, "quit");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
     ck_assert_int_lt(now_ms() - before, 15000);
     server_wait_log(server, "the registry has not said that this server's addresses are gone");
@@ -604,10 +609,9 @@ END_TEST
 START_TEST(metrics_and_events_tell_of_the_registry)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
-    wait_until(seen(server) == 1, "a worker does not see its own server");
+    wait_seen(server);
     kill(registry_of(server), SIGKILL);
     wait_until(figure(server, "restarts") == 1 && figure(server, "connected") == 1 &&
                    figure(server, "registered") == 1,
@@ -629,9 +633,8 @@ END_TEST
 START_TEST(records_of_others_that_make_no_sense_are_left_out)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
     etcd_ctl(etcd, "put", "/pillion/shop/10.0.0.9:1", "nonsense");
     etcd_ctl(etcd, "put", "/pillion/shop/10.0.0.8:1", "{\"address\":\"10.0.0.7:1\"}");
     etcd_ctl(etcd, "put", "/pillion/shop/10.0.0.6:1", "{\"address\":\"10.0.0.6:1\"}");
@@ -664,8 +667,7 @@ START_TEST(no_process_but_the_registrys_has_the_password)
     server_start(server);
     wait_registered(server);
     kill(registry_of(server), SIGKILL);
-    wait_until(figure(server, "restarts") == 1 && figure(server, "connected") == 1,
-               "the registry process is not started again");
+    wait_restarted(server, 1);
     server_reload(server);
     wait_registered(server);
     size_t count = children_of(server->pid, children, 64);
@@ -715,7 +717,7 @@ START_TEST(a_registry_is_verified_and_one_of_another_authority_told)
     registry_conf(server, etcd, "ca tls/ca.pem; cert tls/me.pem; key tls/me.key;", own(server));
     server_reload(server);
     wait_registered(server);
-    wait_until(seen(server) == 1, "a worker does not see its own server");
+    wait_seen(server);
     registry_conf(server, etcd, "ca tls/missing.pem; cert tls/me.pem; key tls/me.key;",
                   own(server));
     server_reload_refused(server, "tls/missing.pem");
@@ -748,9 +750,8 @@ END_TEST
 START_TEST(the_registry_process_cannot_be_traced)
 {
     struct etcd *etcd = etcd_new();
-    struct server *server = serve(etcd, "");
+    struct server *server = serve_registered(etcd);
 
-    wait_registered(server);
     const char *path = keep_printf("/proc/%d/status", (int)registry_of(server));
     const char *status = file_read(path, NULL);
     expect_part(status, "\nNoNewPrivs:\t1\n");

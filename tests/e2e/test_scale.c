@@ -339,8 +339,7 @@ START_TEST(a_test_of_the_configuration_names_the_limit_to_raise)
     expect_part(run.err, "worker_connections is 1000000, but a worker has descriptors for");
     expect_part(run.err, "no more are accepted; raise vault_processes");
     server_start(server);
-    run = server_ask(server, "reload");
-    expect_status(&run, 0);
+    run = server_order(server, "reload");
     expect_part(run.out, "but beware: worker_connections is 1000000");
     server_wait_log(server, "worker_connections is 1000000, but a worker has descriptors for");
 }
@@ -413,8 +412,7 @@ START_TEST(a_binary_that_knows_one_vault_does_not_take_over_from_several)
     /* One that knows them takes them over. */
     unlink(binary);
     file_copy(pillion_binary(), binary);
-    run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    run = server_order(server, "upgrade");
     all_alive(clients, CLIENTS);
     kill_workers(clients[0]);
     all_alive(clients, CLIENTS);

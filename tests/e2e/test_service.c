@@ -86,13 +86,11 @@ START_TEST(the_manager_is_told_of_start_reloads_upgrade_and_end)
     expect_ready(manager, server, "the last reload failed: ");
 
     server_conf(server, "", "method ping;");
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    server_order(server, "upgrade");
     expect_part(news(manager), "RELOADING=1\n");
     expect_ready(manager, server, "generation 3 serves");
 
-    run = server_ask(server, "quit");
-    expect_status(&run, 0);
+    server_order(server, "quit");
     expect_part(news(manager), "STOPPING=1\nEXTEND_TIMEOUT_USEC=32000000\n");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }
@@ -166,8 +164,7 @@ START_TEST(a_watchdog_is_answered_also_after_an_upgrade)
     struct server *server = managed("run/notify", &manager);
     for (int i = 0; i < 3; i++)
         wait_until(beaten(manager), "the watchdog hears nothing");
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    server_order(server, "upgrade");
     beaten(manager);
     wait_until(beaten(manager), "the watchdog hears nothing after an upgrade");
 }
@@ -250,8 +247,7 @@ START_TEST(clients_that_came_before_the_server_are_served)
         client_expect_alive(early[i]);
 
     /* The server ends, and the next one finds those that came meanwhile. */
-    struct run run = server_ask(server, "quit");
-    expect_status(&run, 0);
+    server_order(server, "quit");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
     early[0] = client_connect(server);
     early[1] = client_connect_unix(server_path(server, "run/p.sock"));
@@ -282,8 +278,7 @@ START_TEST(passed_sockets_are_kept_over_reloads_and_upgrades)
         client_expect_alive(waiting);
         client_expect_alive(client_connect_unix(server_path(server, "run/p.sock")));
         if (round == 0) {
-            struct run run = server_ask(server, "upgrade");
-            expect_status(&run, 0);
+            server_order(server, "upgrade");
         }
     }
 }

@@ -364,15 +364,13 @@ START_TEST(a_server_that_is_away_is_waited_for)
     struct terminal terminal = terminal_with(server, "0.2");
 
     wait_shown(&terminal, "\nping ");
-    struct run run = server_ask(server, "stop");
-    expect_status(&run, 0);
+    server_order(server, "stop");
     wait_shown(&terminal, "AWAY: no server is running: nobody answers at ");
     wait_shown(&terminal, "\nping "); /* what was known last */
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
     server_start(server);
     wait_not_shown(&terminal, "AWAY");
-    run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    server_order(server, "upgrade");
     wait_shown(&terminal, "generation 2, up ");
     kill(server->pid, SIGKILL);
     wait_shown(&terminal, "AWAY");

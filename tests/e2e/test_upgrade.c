@@ -58,8 +58,7 @@ static void expect_all(int clients[CLIENTS])
 
 static void upgrade(const struct server *server)
 {
-    struct run run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    struct run run = server_order(server, "upgrade");
     expect_part(run.out, "serves");
 }
 
@@ -279,8 +278,7 @@ START_TEST(after_an_upgrade_everything_works_as_before)
     upgrade(server);
     for (int i = 0; i < CLIENTS; i++)
         client_expect_alive(clients[i]);
-    struct run run = server_ask(server, "quit");
-    expect_status(&run, 0);
+    server_order(server, "quit");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }
 END_TEST
@@ -416,8 +414,7 @@ START_TEST(a_configuration_that_is_being_edited_is_a_failed_reload)
     file_write(server->conf, conf, strlen(conf));
     server_reload(server);
     expect_served(&gated, clients);
-    struct run run = server_ask(server, "quit");
-    expect_status(&run, 0);
+    server_order(server, "quit");
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);
 }
 END_TEST

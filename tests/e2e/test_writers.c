@@ -131,8 +131,7 @@ START_TEST(a_reload_and_an_upgrade_refuse_them_and_the_server_serves_on)
     run = server_ask(server, "reopen"); /* orders find the server all the same */
     expect_status(&run, 0);
     mend(server, &faults[0], &before);
-    run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    run = server_order(server, "upgrade");
     client_expect_alive(client);
 }
 END_TEST
@@ -289,8 +288,7 @@ START_TEST(only_the_command_line_trusts_what_others_may_write)
     chmod(server->conf, 0666);
     server_start_with(server, (const char *const[]){"-g", "strict_modes off;", NULL});
     server_reload(server);
-    run = server_ask(server, "upgrade");
-    expect_status(&run, 0);
+    run = server_order(server, "upgrade");
 }
 END_TEST
 
