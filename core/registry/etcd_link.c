@@ -17,6 +17,12 @@
 /* So many times the time of other answers is there for large ones. */
 #define LARGE_TIMES 4u
 
+/* etcd takes long for a password, on purpose (bcrypt), and for the passwords of many servers at
+ * once, as after its restart, as many times as long. It goes on with one that nobody waits for any
+ * more. So each that comes too late doubles the time for the next one: were it always the same,
+ * they could keep etcd busy for ever, each of them too late. */
+#define NAME_DOUBLINGS 5u
+
 /* A member that has no leader, because it is cut off from the others, says so at once and ends
  * watches, instead of waiting for one: clientv3.WithRequireLeader. The gateway makes metadata of
  * gRPC of such headers (grpc-gateway, "MetadataHeaderPrefix"). */
@@ -164,6 +170,7 @@ static void take_token(struct etcd_ask *ask, const struct etcd_answer *answer)
     struct etcd_link *link = container_of(ask, struct etcd_link, name);
 
     drop_token(link);
+    link->late_names = 0;
     if (answer->token != NULL)
         link->token = must_printf("Authorization: %s", answer->token);
     else
@@ -302,6 +309,21 @@ static bool take_part(void *context, struct bytes bytes)
     return true;
 }
 
+/* In ms; 0: none. */
+static uint32_t timeout_of(const struct etcd_link *link, const struct etcd_ask *ask)
+{
+    if (ask->goes_on)
+        return 0;
+    if (ask == &link->name)
+        return link->settings.timeout_ms << link->late_names;
+    return link->settings.timeout_ms * (ask->is_large ? LARGE_TIMES : 1u);
+}
+
+static bool is_late(const struct etcd_link *link, const struct etcd_ask *ask)
+{
+    return (clock_ns() - ask->sent_at) / NS_PER_MS + 1 >= timeout_of(link, ask);
+}
+
 static void take_end(void *context, const struct http_answer *answer)
 {
     struct etcd_ask *ask = context;
@@ -310,6 +332,8 @@ static void take_end(void *context, const struct http_answer *answer)
 
     ask->transfer = NULL;
     ask->line = (struct text){0};
+    if (ask == &link->name && answer->status == 0 && is_late(link, ask))
+        link->late_names += link->late_names < NAME_DOUBLINGS;
     if (!ask->goes_on)
         link->received += answer->body.size;
     if (answer->too_large)
@@ -326,13 +350,6 @@ static void take_end(void *context, const struct http_answer *answer)
 }
 
 /* ---- Sending ---- */
-
-static uint32_t timeout_of(const struct etcd_link *link, const struct etcd_ask *ask)
-{
-    if (ask->goes_on)
-        return 0;
-    return link->settings.timeout_ms * (ask->is_large ? LARGE_TIMES : 1u);
-}
 
 static void send_ask(struct etcd_link *link, struct etcd_ask *ask)
 {

@@ -62,6 +62,7 @@ struct etcd_link {
     struct etcd_ask *asks;
     struct etcd_ask name; /* the one for a token */
     char *token;          /* the header with it; NULL: none */
+    uint32_t late_names;  /* such asks in a row that had no answer in time */
     bool nameless;        /* etcd asks nobody for a name */
     bool there, contact_known;
     uint64_t cluster;
