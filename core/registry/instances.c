@@ -15,6 +15,7 @@ static struct {
     size_t count, capacity;
     uint64_t snapshot; /* the number of the last one */
     uint64_t bad;
+    bool keeps; /* those that are gone */
 } table;
 
 static int compare(struct bytes key, const char *other)
@@ -201,6 +202,7 @@ void instances_put(struct bytes key, struct bytes value, uint64_t since_ms)
         instance->of = NULL;
     }
     instance->told = table.snapshot;
+    instance->lost = false;
     fill(instance, &record);
     record_free(&record);
 }
@@ -209,7 +211,11 @@ void instances_remove(struct bytes key)
 {
     size_t index = lower_bound(key);
 
-    if (is_at(index, key))
+    if (!is_at(index, key))
+        return;
+    if (table.keeps)
+        table.items[index]->lost = true;
+    else
         remove_at(index);
 }
 
@@ -228,13 +234,15 @@ static size_t range(const char *prefix, size_t *end)
     return begin;
 }
 
-/* Removes those of the range that were told before snapshot `before`. */
-static void sweep(const char *prefix, uint64_t before)
+/* Removes those of the range that are gone. */
+static void sweep(const char *prefix, bool (*gone)(struct instance *instance))
 {
     size_t end, begin = range(prefix, &end), kept = begin;
 
+    if (table.count == 0)
+        return;
     for (size_t i = begin; i < end; i++) {
-        if (table.items[i]->told < before)
+        if (gone(table.items[i]))
             instance_free(table.items[i]);
         else
             table.items[kept++] = table.items[i];
@@ -243,16 +251,41 @@ static void sweep(const char *prefix, uint64_t before)
     table.count -= end - kept;
 }
 
+static bool is_not_told(struct instance *instance)
+{
+    instance->lost = instance->lost || instance->told < table.snapshot;
+    return instance->lost && !table.keeps;
+}
+
+static bool is_any(struct instance *instance)
+{
+    (void)instance;
+    return true;
+}
+
+static bool is_lost(struct instance *instance)
+{
+    return instance->lost;
+}
+
 void instances_end(const char *prefix)
 {
-    if (table.count > 0)
-        sweep(prefix, table.snapshot);
+    sweep(prefix, is_not_told);
 }
 
 void instances_forget(const char *prefix)
 {
-    if (table.count > 0)
-        sweep(prefix, UINT64_MAX);
+    sweep(prefix, is_any);
+}
+
+bool instances_keep(bool on)
+{
+    size_t before = table.count;
+
+    table.keeps = on;
+    if (!on)
+        sweep("", is_lost);
+    return table.count != before;
 }
 
 struct instance *const *instances_below(const char *prefix, size_t *count)

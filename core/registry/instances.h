@@ -24,6 +24,7 @@ struct instance {
     struct method_set *set; /* NULL: not known */
     uint64_t since_ms;      /* as in directory.h */
     uint64_t told;          /* the number of the snapshot, or later, that has told of it */
+    bool lost;              /* the registry does not have it: it is kept (instances_keep) */
 };
 
 /* A key has this value. `since_ms` is for one that was not there before. */
@@ -38,6 +39,10 @@ void instances_end(const char *prefix);
 
 /* Those with the prefix are gone at once. */
 void instances_forget(const char *prefix);
+
+/* From now on, those that are gone are kept until it is `on` no more; but those that are put
+ * meanwhile are there as any other. False: nothing has changed. */
+bool instances_keep(bool on);
 
 /* The first one whose key begins with the prefix, and how many there are: they follow each other.
  * Valid until the next change. */

@@ -23,9 +23,14 @@
 #include "registry/wanted.h"
 #include "rpc/registry_figure.h"
 
-#define PUBLISH_NS  (10 * NS_PER_MS) /* changes within that time are published together */
-#define FIGURES_NS  NS_PER_S
-#define SOON_NS     (50 * NS_PER_MS)
+#define PUBLISH_NS (10 * NS_PER_MS) /* changes within that time are published together */
+#define FIGURES_NS NS_PER_S
+#define SOON_NS    (50 * NS_PER_MS)
+/* When the registry is back, servers whose leases have ended meanwhile register again as soon as
+ * they notice: after MEMBER_PAUSE_NS with all of its doublings, and some requests. They are kept
+ * for so long where it was away for longer than this process takes to start. */
+#define AWAY_NS     (500 * NS_PER_MS)
+#define KEEP_NS     (15 * NS_PER_S)
 #define PATIENCE_MS 500u /* beyond the time for an answer, for a first contact */
 
 /* The one registry process. */
@@ -35,7 +40,7 @@ static struct {
     struct watch master;
     struct directory *directory;
     struct etcd *etcd; /* NULL without a `registry` block */
-    struct timer publish, figures;
+    struct timer publish, figures, keep;
     enum offer offer;
     int64_t lease;
     uint64_t sent[REGISTRY_FIGURES]; /* the figures that the master has */
@@ -199,9 +204,21 @@ static void told_held(void *context, const char *key)
     figures_soon();
 }
 
+static void keep_no_more(struct timer *timer)
+{
+    (void)timer;
+    wanted_keep(false);
+}
+
 static void told_contact(void *context, bool there, const char *why)
 {
+    uint64_t lost_ns = contact_lost_ns();
+
     (void)context;
+    if (there && lost_ns != 0 && clock_ns() - lost_ns >= AWAY_NS) {
+        wanted_keep(true);
+        timer_set(&registry.loop, &registry.keep, KEEP_NS, keep_no_more);
+    }
     contact_changed(there, why);
 }
 

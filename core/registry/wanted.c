@@ -1,6 +1,7 @@
 /* From watched keys to published services. See wanted.h. */
 #include "registry/wanted.h"
 
+#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -275,6 +276,42 @@ void wanted_gone(struct bytes key)
 {
     instances_remove(key);
     all.events->changed();
+}
+
+/* What the former process knew of a server, as a record. */
+static void put_former(const struct directory_service *former,
+                       const struct directory_instance *instance)
+{
+    char *key = must_printf("%s/%s", instance->service, instance->address);
+    cJSON *record = cJSON_CreateObject();
+
+    cJSON_AddStringToObject(record, "address", instance->address);
+    cJSON_AddNumberToObject(record, "weight", instance->weight);
+    const struct directory_methods *set =
+        instance->methods < former->set_count ? &former->sets[instance->methods] : NULL;
+    cJSON *methods = set == NULL ? NULL : cJSON_AddArrayToObject(record, "methods");
+    for (size_t i = 0; set != NULL && i < set->count; i++) {
+        cJSON *method = cJSON_Parse(set->items[i].about);
+        cJSON_AddStringToObject(method, "name", set->items[i].name);
+        cJSON_AddItemToArray(methods, method);
+    }
+    char *value = cJSON_PrintUnformatted(record);
+    if (value != NULL)
+        instances_put(bytes_of(key), bytes_of(value), instance->since_ms);
+    cJSON_free(value);
+    cJSON_Delete(record);
+    free(key);
+}
+
+void wanted_keep(bool on)
+{
+    for (const struct service *s = all.services; on && s != NULL; s = s->next) {
+        for (size_t i = 0;
+             !s->known && s->former != NULL && s->prefix != NULL && i < s->former->count; i++)
+            put_former(s->former, &s->former->instances[i]);
+    }
+    if (instances_keep(on))
+        all.events->changed();
 }
 
 void wanted_answer(const char *name, const struct directory_instance *instances, size_t count)

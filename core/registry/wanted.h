@@ -32,6 +32,10 @@ void wanted_snapshot(const char *prefix, const struct etcd_row *rows, size_t cou
 void wanted_put(struct bytes key, struct bytes value);
 void wanted_gone(struct bytes key);
 
+/* The registry is back after some time, in which the leases of servers may have ended that are
+ * there still: while this is `on`, those that it does not have any more are kept. */
+void wanted_keep(bool on);
+
 /* What DNS has told of a service: all of its servers. `since_ms` is looked after here; `methods`
  * is not known. */
 void wanted_answer(const char *name, const struct directory_instance *instances, size_t count);

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "harness.h"
+#include "relay.h"
 
 /* Its folder goes with that of a server. */
 static struct etcd_cluster *etcd_new(void)
@@ -426,6 +427,56 @@ START_TEST(of_more_services_than_there_may_be_the_rest_is_not_listed)
 }
 END_TEST
 
+/* ---- An etcd that is away ---- */
+
+static bool registry_says(const struct server *server, const char *name, double least)
+{
+    cJSON *reply = cJSON_Parse(ask(server, "{\"in\":\"rpc.stats\"}"));
+    const cJSON *result = cJSON_GetObjectItem(reply, "result");
+    const cJSON *registry = cJSON_GetObjectItem(result, "registry");
+    bool says = cJSON_GetNumberValue(cJSON_GetObjectItem(registry, name)) >= least;
+
+    cJSON_Delete(reply);
+    return says;
+}
+
+static bool etcd_has_servers(const struct etcd_cluster *etcd)
+{
+    return strstr(etcd_request(etcd, 0, "/v3/kv/range",
+                               "{\"key\":\"L3BpbGxpb24v\",\"range_end\":\"L3BpbGxpb24w\"}"),
+                  "\"count\"") != NULL;
+}
+
+/* A server's lease ends while nobody reaches etcd, and its caller is back before it is. */
+START_TEST(servers_that_etcd_has_lost_while_it_was_away_are_asked_all_the_same)
+{
+    struct etcd_cluster *etcd = etcd_new(), way = *etcd;
+    struct relay *relay = relay_start(etcd->members[0].client_port);
+
+    way.urls[0] = keep_printf("http://127.0.0.1:%d", relay->port);
+    struct server *shop = serve_as(&way, "shop", HELLO, "method greet;");
+    struct server *gateway = gateway_of(etcd, "proxy_all registry:/pillion/;");
+    wait_for(gateway, "greet", true);
+
+    kill(etcd->members[0].pid, SIGSTOP);
+    relay->way = RELAY_CLOSES;
+    relay->muted++;
+    wait_until(registry_says(gateway, "away_seconds", 2), "it is not noticed that etcd is away");
+    kill(etcd->members[0].pid, SIGCONT);
+    wait_until(!etcd_has_servers(etcd), "the lease does not end");
+    wait_until(registry_says(gateway, "events", 1) || registry_says(gateway, "snapshots", 2),
+               "the gateway is not told that it is gone");
+    for (int i = 0; i < 50; i++)
+        expect_part(ask(gateway, GREET), "Ada");
+
+    relay->way = RELAY_PASSES;
+    wait_until(etcd_has_servers(etcd), "the server is not registered anew");
+    expect_part(ask(gateway, GREET), "Ada");
+    server_kill_all(shop, SIGKILL);
+    wait_for(gateway, "greet", false);
+}
+END_TEST
+
 E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
          methods_come_and_go_and_no_client_notices, a_reload_of_its_own_reads_no_file,
          methods_of_its_own_come_first_and_upgrades_keep_the_found_ones,
@@ -435,4 +486,5 @@ E2E_MAIN("gateway", methods_of_every_service_are_served_without_a_name,
          mistakes_in_its_block_are_said_before_methods_are_found,
          a_gateway_is_ready_once_it_knows_what_it_serves,
          a_gateway_that_finds_nothing_waits_before_it_is_ready,
-         of_more_services_than_there_may_be_the_rest_is_not_listed)
+         of_more_services_than_there_may_be_the_rest_is_not_listed,
+         servers_that_etcd_has_lost_while_it_was_away_are_asked_all_the_same)

@@ -343,6 +343,68 @@ START_TEST(what_the_former_process_knew_is_kept_until_more_is_known)
 }
 END_TEST
 
+START_TEST(servers_that_a_registry_has_lost_while_it_was_away_are_kept_for_a_while)
+{
+    const struct etcd_row rows[] = {row("/s/10.0.0.1:80"), row("/s/10.0.0.2:80"),
+                                    row("/s/10.0.0.3:80")};
+
+    begin();
+    wanted_set("registry:/s", true);
+    wanted_snapshot("/s/", rows, 3);
+    wanted_keep(true);
+    wanted_gone(rows[1].key);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 10.0.0.2:80*100 10.0.0.3:80*100 ");
+    wanted_snapshot("/s/", NULL, 0);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 10.0.0.2:80*100 10.0.0.3:80*100 ");
+    wanted_put(rows[2].key, record_of("10.0.0.3:80", ",\"weight\":7"));
+    wanted_snapshot("/s/", &rows[1], 1);
+    wanted_put(rows[2].key, record_of("10.0.0.3:80", ",\"weight\":7"));
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*100 10.0.0.2:80*100 10.0.0.3:80*7 ");
+    ck_assert_uint_eq(since("registry:/s", 2), 0); /* it was never away: not to begin slowly */
+    wanted_keep(false);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.2:80*100 10.0.0.3:80*7 ");
+    wanted_gone(rows[1].key);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.3:80*7 ");
+}
+END_TEST
+
+START_TEST(what_the_former_process_knew_is_kept_when_the_registry_has_lost_it)
+{
+    struct error error;
+
+    memory = directory_make(8u << 20, &error);
+    pid_t pid = fork();
+    if (pid == 0) {
+        begin();
+        wanted_set("registry:/s", true);
+        wanted_snapshot("/s/", NULL, 0);
+        wanted_put(BYTES("/s/10.0.0.1:80"),
+                   record_of("10.0.0.1:80", ",\"weight\":7,\"methods\":[{\"name\":\"pay\","
+                                            "\"params\":{\"type\":\"object\"}}]"));
+        wanted_put(BYTES("/s/10.0.0.2:80"), record_of("10.0.0.2:80", ""));
+        published("registry:/s");
+        _exit(0);
+    }
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    begin();
+    uint64_t first = since("registry:/s", 0);
+    wanted_set("registry:/s", true);
+    wanted_keep(true);
+    wanted_snapshot("/s/", NULL, 0);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.1:80*7 10.0.0.2:80*100 ");
+    ck_assert_uint_eq(since("registry:/s", 0), first);
+    struct directory_service *service = directory_read(directory, "registry:/s", NULL);
+    ck_assert_uint_eq(service->set_count, 1);
+    ck_assert_str_eq(service->sets[0].items[0].name, "pay");
+    ck_assert_str_eq(service->sets[0].items[0].about, "{\"params\":{\"type\":\"object\"}}");
+    ck_assert_uint_eq(service->instances[1].methods, UINT32_MAX);
+    free(service);
+    wanted_put(BYTES("/s/10.0.0.2:80"), record_of("10.0.0.2:80", ""));
+    wanted_keep(false);
+    ck_assert_str_eq(published("registry:/s"), "10.0.0.2:80*100 ");
+}
+END_TEST
+
 START_TEST(dns_tells_all_servers_of_a_service)
 {
     const struct directory_instance answer[] = {{.address = "10.0.0.1:80", .weight = 10},
@@ -388,4 +450,6 @@ UNIT_MAIN("wanted", one_watch_serves_all_below_it, names_that_are_none_are_refus
           a_record_of_a_service_that_cannot_be_named_is_left_out,
           servers_are_new_when_they_come_later,
           what_the_former_process_knew_is_kept_until_more_is_known,
+          servers_that_a_registry_has_lost_while_it_was_away_are_kept_for_a_while,
+          what_the_former_process_knew_is_kept_when_the_registry_has_lost_it,
           dns_tells_all_servers_of_a_service, there_are_only_so_many_services)
