@@ -381,8 +381,9 @@ static void forward(pillion_request *req)
     if (frame.size > settings->max_frame - FRAME_OWN) {
         pillion_fail(
             req, PILLION_INVALID_PARAMS,
-            "the request has %zu bytes, more than the servers behind take (max_frame %llu)",
-            frame.size, (unsigned long long)settings->max_frame);
+            "the request takes up to %zu bytes on its way, more than the servers behind take "
+            "(max_frame %llu)",
+            frame.size + FRAME_OWN, (unsigned long long)settings->max_frame);
         return;
     }
     if (trip == NULL || frame.data == NULL) {
