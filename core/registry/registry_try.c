@@ -1,6 +1,7 @@
 /* Trying a configuration's registry in a child. See registry.h.
  *
  * The child reads the password and the keys, so the master does not. */
+#include <limits.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -10,6 +11,24 @@
 #include "registry/login.h"
 #include "registry/plugin.h"
 #include "registry/registry.h"
+#include "tls/tls.h"
+
+/* Whether certificates and key are that, and belong together: who registers with others is gone
+ * from the registry after `ttl`. libcurl only says so when it connects. Where there is no tls.so,
+ * nobody looks. */
+static bool try_tls(const struct registry_settings *settings, struct error *error)
+{
+    const struct tls_client client = {.authorities = {.name = settings->ca},
+                                      .certificate = {.name = settings->cert},
+                                      .key = {.name = settings->key}};
+    char path[PATH_MAX], why[sizeof(error->text)];
+
+    if ((settings->ca == NULL && settings->cert == NULL) || !tls_find(path, sizeof(path)))
+        return true;
+    const struct tls_table *table = tls_load(error);
+    return table != NULL &&
+           (table->call(&client, why, sizeof(why)) != NULL || error_set(error, "%s", why));
+}
 
 /* A trial_reader. */
 static bool try_all(const void *subject, int64_t *found, struct error *error)
@@ -23,7 +42,8 @@ static bool try_all(const void *subject, int64_t *found, struct error *error)
     (void)found;
     if (plugin == NULL || !login_read(settings, &login, error) || !loop_init(&loop, error))
         return false;
-    return etcd_open(&loop, plugin->http, &login.etcd, &none, NULL, error) != NULL;
+    return etcd_open(&loop, plugin->http, &login.etcd, &none, NULL, error) != NULL &&
+           try_tls(settings, error);
 }
 
 /* The directive that names the file which the reason names; that of the longest path, since one may

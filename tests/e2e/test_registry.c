@@ -721,6 +721,13 @@ START_TEST(a_registry_is_verified_and_one_of_another_authority_told)
     registry_conf(server, etcd, "ca tls/missing.pem; cert tls/me.pem; key tls/me.key;",
                   own(server));
     server_reload_refused(server, "tls/missing.pem");
+    if (access(keep_printf("%s/tls.so", getenv("PILLION_BUILD")), R_OK) == 0) {
+        registry_conf(server, etcd, "ca tls/ca.pem; cert tls/me.pem;\nkey tls/other.key;",
+                      own(server));
+        server_reload_refused(server, "tls/other.key does not belong to the certificate");
+        registry_conf(server, etcd, "ca tls/me.key; cert tls/me.pem; key tls/me.key;", own(server));
+        server_reload_refused(server, "tls/me.key");
+    }
     ck_assert_int_eq(figure(server, "registered"), 1);
 }
 END_TEST
