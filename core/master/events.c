@@ -15,6 +15,7 @@
 #include "master/handover.h"
 #include "master/heartbeat.h"
 #include "master/master.h"
+#include "master/offers.h"
 #include "master/orders.h"
 #include "master/pulse.h"
 #include "master/registry.h"
@@ -119,7 +120,7 @@ static void wants(const struct worker *worker, const char *service)
 
 static void offered(const struct worker *probe, const struct message *message)
 {
-    registry_methods(probe->generation->number, message);
+    offers_told(probe->generation->number, message);
 }
 
 static void gone(uint32_t serial, bool owing)

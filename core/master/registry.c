@@ -1,7 +1,4 @@
-/* The registry process, in the master. See registry.h.
- *
- * Processes are alike when their fingerprints are: what the configuration says of the registry, the
- * files of password and keys as they are on disk, and the offers. */
+/* The registry process, in the master. See registry.h. */
 #include "master/registry.h"
 
 #include <errno.h>
@@ -16,11 +13,11 @@
 #include "base/log.h"
 #include "base/memory.h"
 #include "master/directory_memory.h"
-#include "master/fingerprint.h"
 #include "master/generations.h"
 #include "master/master.h"
 #include "master/offers.h"
 #include "master/readiness.h"
+#include "master/registry_asked.h"
 #include "master/registry_shown.h"
 #include "master/report.h"
 #include "master/state.h"
@@ -73,52 +70,12 @@ static struct {
 
 static void spawn_missing(struct timer *timer);
 
-/* ---- What the current generation asks for ---- */
-
-static const struct settings *settings_now(void)
-{
-    const struct generation *current = generation_current();
-    return current == NULL ? NULL : current->settings;
-}
-
-static const struct registry_settings *block_now(void)
-{
-    const struct settings *settings = settings_now();
-    return settings == NULL ? NULL : settings->registry;
-}
-
 static bool is_wanted(void)
 {
-    return master.mode == MASTER_RUNNING && settings_now() != NULL &&
-           (block_now() != NULL || registry.wanted_count > 0);
-}
+    const struct generation *current = generation_current();
 
-/* The caller frees it. */
-static char *fingerprint_now(void)
-{
-    const struct registry_settings *block = block_now();
-    const struct identity *identity = &generation_current()->identity;
-    struct text text = {0};
-
-    text_printf(&text, "%u %u %d\n", identity->user, identity->group, settings_now()->sandbox);
-    if (block != NULL) {
-        for (size_t i = 0; i < block->urls.count; i++)
-            text_printf(&text, "%s ", block->urls.items[i]);
-        text_printf(&text, "%llu %llu %s", (unsigned long long)block->ttl_ms,
-                    (unsigned long long)block->timeout_ms, block->user == NULL ? "" : block->user);
-        fingerprint_file(&text, block->password_file);
-        fingerprint_file(&text, block->ca);
-        fingerprint_file(&text, block->cert);
-        fingerprint_file(&text, block->key);
-    }
-    text_printf(&text, "\n%llu", (unsigned long long)settings_now()->resolver_timeout_ms);
-    for (size_t i = 0; i < settings_now()->resolver.count; i++)
-        text_printf(&text, " %s", settings_now()->resolver.items[i]);
-    text_append_char(&text, '\n');
-    offers_print(&text);
-    char *print = must_strdup(text_string(&text));
-    text_free(&text);
-    return print;
+    return master.mode == MASTER_RUNNING && current != NULL && current->settings != NULL &&
+           (registry_asked() != NULL || registry.wanted_count > 0);
 }
 
 /* ---- Its messages ---- */
@@ -146,21 +103,22 @@ static void withdrawn(bool good)
               withdrawal_over);
 }
 
+static void end_late(struct timer *timer);
+
 static void tell_end(void)
 {
     registry.stage = STAGE_ENDS;
     if (!outbox_tell(&registry.out, MESSAGE_STOP, 0, 0))
         kill(registry.child.pid, SIGKILL);
+    timer_set(&master.loop, &registry.deadline, END_MS * NS_PER_MS, end_late);
 }
 
 static void end_late(struct timer *timer)
 {
-    if (registry.stage == STAGE_REVOKES) {
+    (void)timer;
+    if (registry.stage == STAGE_REVOKES)
         tell_end();
-        timer_set(&master.loop, timer, END_MS * NS_PER_MS, end_late);
-        return;
-    }
-    if (registry.stage != STAGE_NONE)
+    else if (registry.stage != STAGE_NONE)
         kill(registry.child.pid, SIGKILL);
 }
 
@@ -171,10 +129,8 @@ static void revoked(bool good)
     if (good) /* former keys are gone with the lease, too */
         offers_forget_former();
     withdrawn(good);
-    if (registry.stage == STAGE_REVOKES) {
+    if (registry.stage == STAGE_REVOKES)
         tell_end();
-        timer_set(&master.loop, &registry.deadline, END_MS * NS_PER_MS, end_late);
-    }
 }
 
 static void lease_told(const struct message *message)
@@ -185,25 +141,6 @@ static void lease_told(const struct message *message)
         report(JOURNAL_REGISTRY_LEASE, &(struct report_subject){.pid = registry.child.pid},
                "the registry has ended this server's lease: its addresses are registered under "
                "another");
-}
-
-static void contact_told(const struct message *message)
-{
-    const struct report_subject subject = {.pid = registry.child.pid};
-    uint64_t away_s = registry_shown_away_s();
-
-    registry_shown_contact(message);
-    if (message->number == CONTACT_LOST)
-        report(JOURNAL_REGISTRY_LOST, &subject,
-               "the registry does not answer (%s): the servers that were known last are used",
-               message->text);
-    else if (message->number == CONTACT_REFUSED)
-        report(JOURNAL_REGISTRY_REFUSED, &subject, "the registry: %s", message->text);
-    else if (away_s > 0)
-        report(JOURNAL_REGISTRY_BACK, &subject, "the registry answers again, after %llu s (%s)",
-               (unsigned long long)away_s, message->text);
-    else
-        log_info("the registry answers: %s", message->text);
 }
 
 static void heard(struct child *child, struct message *message, const int *fds, uint32_t fd_count)
@@ -221,7 +158,7 @@ static void heard(struct child *child, struct message *message, const int *fds, 
         lease_told(message);
         break;
     case MESSAGE_CONTACT:
-        contact_told(message);
+        registry_shown_contact(registry.child.pid, message);
         break;
     case MESSAGE_FIGURES:
         registry_shown_figures(message);
@@ -322,21 +259,10 @@ static void fill(struct registry_start *start)
         .offer = leaves ? OFFER_NONE : registry.offered,
         .wanted = (const char *const *)registry.wanted,
         .wanted_count = registry.wanted_count};
-    if (leaves || block_now() == NULL)
+    if (leaves || registry_asked() == NULL)
         return;
     start->offers = offers_now(&start->offer_count);
     start->former = offers_former(&start->former_count);
-}
-
-static void urls_keep(void)
-{
-    const struct registry_settings *block = block_now();
-    struct text text = {0};
-
-    for (size_t i = 0; block != NULL && i < block->urls.count; i++)
-        text_printf(&text, "%s ", block->urls.items[i]);
-    free(registry.urls);
-    registry.urls = text_take(&text);
 }
 
 static bool spawn(struct error *error)
@@ -362,10 +288,11 @@ static bool spawn(struct error *error)
     follow(pid, pair[0]);
     pulse_greet(pair[0]);
     free(registry.fingerprint);
-    registry.fingerprint = fingerprint_now();
-    registry.has_settings = block_now() != NULL;
-    urls_keep();
-    registry_shown_start(pid, block_now());
+    registry.fingerprint = registry_asked_fingerprint();
+    registry.has_settings = registry_asked() != NULL;
+    free(registry.urls);
+    registry.urls = registry_asked_urls();
+    registry_shown_start(pid, registry_asked());
     if (registry.withdrawal == WITHDRAWAL_ASKED)
         outbox_tell(&registry.out, MESSAGE_REVOKE, 0, registry.revoke_ms);
     if (start.offer_count > 0)
@@ -392,29 +319,6 @@ void registry_begin(void (*when_ended)(void))
     registry.offered = OFFER_WHOLE;
 }
 
-void registry_methods(uint64_t generation, const struct message *message)
-{
-    offers_told(generation, message);
-}
-
-/* The configuration names none of the members that the process speaks to, so that the lease, and
- * the keys under it, are probably unknown to those that it names. */
-static bool is_elsewhere(void)
-{
-    const struct registry_settings *block = block_now();
-
-    if (block == NULL || registry.urls == NULL)
-        return false;
-    for (size_t i = 0; i < block->urls.count; i++) {
-        size_t size = strlen(block->urls.items[i]);
-        for (const char *at = registry.urls; *at != '\0'; at += strcspn(at, " ") + 1) {
-            if (strncmp(at, block->urls.items[i], size) == 0 && at[size] == ' ')
-                return false;
-        }
-    }
-    return true;
-}
-
 /* Ends the process, to make room for another. Where nothing is to be registered any more, or
  * elsewhere, it takes all back before; otherwise the next one goes on with its lease. */
 static void replace(void)
@@ -422,18 +326,16 @@ static void replace(void)
     size_t count;
 
     offers_now(&count);
-    bool revokes = registry.has_settings && registry.lease != 0 &&
-                   (block_now() == NULL || count == 0 || is_elsewhere());
-    uint64_t most_ms = generation_current()->settings->registry == NULL
-                           ? 2500
-                           : generation_current()->settings->registry->timeout_ms;
+    bool revokes =
+        registry.has_settings && registry.lease != 0 &&
+        (registry_asked() == NULL || count == 0 || registry_asked_elsewhere(registry.urls));
+    uint64_t most_ms = registry_asked() == NULL ? 2500 : registry_asked()->timeout_ms;
     if (revokes && outbox_tell(&registry.out, MESSAGE_REVOKE, 0, most_ms)) {
         registry.stage = STAGE_REVOKES;
         timer_set(&master.loop, &registry.deadline, (most_ms + MARGIN_MS) * NS_PER_MS, end_late);
         return;
     }
     tell_end();
-    timer_set(&master.loop, &registry.deadline, END_MS * NS_PER_MS, end_late);
 }
 
 void registry_serve(void)
@@ -446,7 +348,7 @@ void registry_serve(void)
     }
     if (registry.stage != STAGE_RUNS)
         return; /* another one follows in any case */
-    char *print = fingerprint_now();
+    char *print = registry_asked_fingerprint();
     if (!is_wanted() || strcmp(print, registry.fingerprint) != 0)
         replace();
     free(print);
@@ -555,7 +457,7 @@ static void withdraw_late(struct timer *timer)
 
 bool registry_withdraw(void (*done)(void), uint64_t *most_ms)
 {
-    uint64_t timeout_ms = block_now() == NULL ? 0 : block_now()->timeout_ms;
+    uint64_t timeout_ms = registry_asked() == NULL ? 0 : registry_asked()->timeout_ms;
 
     registry.withdrawn = done;
     if (!ask_back(timeout_ms) || registry.withdrawal == WITHDRAWAL_DONE)

@@ -23,9 +23,6 @@ void registry_begin(void (*ended)(void));
 /* These services are to be looked for from now on, and no others. The names are the caller's. */
 void registry_wants(const char *const *services, size_t count);
 
-/* A MESSAGE_METHODS of the probe of a generation. */
-void registry_methods(uint64_t generation, const struct message *message);
-
 /* The current generation serves: starts the process, unless the one that runs does what it asks
  * for. */
 void registry_serve(void);

@@ -5,8 +5,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/printable.h"
 #include "master/master.h"
+#include "master/report.h"
 #include "rpc/board.h"
 
 static struct board_registry *shown(void)
@@ -58,7 +60,18 @@ void registry_shown_lease(int64_t lease)
     store(&shown()->lease, (uint64_t)lease);
 }
 
-void registry_shown_contact(const struct message *message)
+/* For how long the registry has been away, as it was told; 0: it was not. */
+static uint64_t away_s(void)
+{
+    uint64_t lost_ns = counter_read(&shown()->figures[REGISTRY_LOST_NS]);
+
+    if (!atomic_load(&shown()->lost) || lost_ns == 0)
+        return 0;
+    uint64_t seconds = (clock_ns() - lost_ns) / NS_PER_S;
+    return seconds == 0 ? 1 : seconds;
+}
+
+static void show_contact(const struct message *message)
 {
     struct board_registry *registry = shown();
 
@@ -72,6 +85,25 @@ void registry_shown_contact(const struct message *message)
         store(&registry->figures[REGISTRY_THERE], 1);
     }
     store_text(registry->why, sizeof(registry->why), message->text);
+}
+
+void registry_shown_contact(pid_t pid, const struct message *message)
+{
+    const struct report_subject subject = {.pid = pid};
+    uint64_t away = away_s();
+
+    show_contact(message);
+    if (message->number == CONTACT_LOST)
+        report(JOURNAL_REGISTRY_LOST, &subject,
+               "the registry does not answer (%s): the servers that were known last are used",
+               message->text);
+    else if (message->number == CONTACT_REFUSED)
+        report(JOURNAL_REGISTRY_REFUSED, &subject, "the registry: %s", message->text);
+    else if (away > 0)
+        report(JOURNAL_REGISTRY_BACK, &subject, "the registry answers again, after %llu s (%s)",
+               (unsigned long long)away, message->text);
+    else
+        log_info("the registry answers: %s", message->text);
 }
 
 void registry_shown_figures(const struct message *message)
@@ -119,14 +151,4 @@ void registry_shown_wanted(const char *const *names, size_t count)
         if (!wanted && atomic_load(&row->used))
             atomic_store(&row->used, false);
     }
-}
-
-uint64_t registry_shown_away_s(void)
-{
-    uint64_t lost_ns = counter_read(&shown()->figures[REGISTRY_LOST_NS]);
-
-    if (!atomic_load(&shown()->lost) || lost_ns == 0)
-        return 0;
-    uint64_t away_s = (clock_ns() - lost_ns) / NS_PER_S;
-    return away_s == 0 ? 1 : away_s;
 }

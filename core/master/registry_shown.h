@@ -15,14 +15,14 @@ void registry_shown_start(pid_t pid, const struct registry_settings *settings);
 void registry_shown_end(void);
 
 void registry_shown_lease(int64_t lease);
-void registry_shown_contact(const struct message *message);
+
+/* Reports it, too. */
+void registry_shown_contact(pid_t pid, const struct message *message);
+
 void registry_shown_figures(const struct message *message);
 void registry_shown_service(const struct message *message);
 
 /* These are the services that are wanted: nothing is shown of others any more. */
 void registry_shown_wanted(const char *const *names, size_t count);
-
-/* For how long the registry has been away, as it was told; 0: it was not. */
-uint64_t registry_shown_away_s(void);
 
 #endif
