@@ -318,6 +318,7 @@ static void commit(void)
     watchdog_start();
     heartbeat_start();
     found_serve();
+    wants_serve();
     snprintf(text, sizeof(text), "generation %llu serves: %u worker%s, %zu module%s (%llu ms)",
              (unsigned long long)now->number, now->slots, now->slots == 1 ? "" : "s",
              now->module_file_count, now->module_file_count == 1 ? "" : "s",

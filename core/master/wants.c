@@ -21,6 +21,7 @@ struct want {
 static struct {
     struct want *items; /* in the order in which they came */
     size_t count, capacity;
+    bool crowded; /* there was no room for all, when that was looked at last */
 } wants;
 
 static void tell_too_many(const char *service)
@@ -30,21 +31,34 @@ static void tell_too_many(const char *service)
                DIRECTORY_SERVICES_MAX, service);
 }
 
-/* Each service once. Returns how many; those that are too many are left out. */
-static size_t services_of(const char *names[DIRECTORY_SERVICES_MAX])
+static bool is_number_of(const struct generation *generation, uint64_t number)
 {
-    size_t count = 0;
+    return generation != NULL && generation->number == number;
+}
 
+/* Adds services, each once: those of the current generation, or those of others. */
+static size_t add_services(const char *names[DIRECTORY_SERVICES_MAX], size_t count, bool current)
+{
     for (size_t i = 0; i < wants.count; i++) {
-        if (strings_have(names, count, wants.items[i].service))
+        if (is_number_of(generation_current(), wants.items[i].generation) != current ||
+            strings_have(names, count, wants.items[i].service))
             continue;
         if (count == DIRECTORY_SERVICES_MAX) {
+            wants.crowded = true;
             tell_too_many(wants.items[i].service);
             break;
         }
         names[count++] = wants.items[i].service;
     }
     return count;
+}
+
+/* Returns how many; those that are too many are left out. What the current generation wants comes
+ * first: a former one that still has clients must not keep it from servers. */
+static size_t services_of(const char *names[DIRECTORY_SERVICES_MAX])
+{
+    wants.crowded = false;
+    return add_services(names, add_services(names, 0, true), false);
 }
 
 static void tell(void)
@@ -90,11 +104,6 @@ void wants_add(uint64_t generation, const char *service)
         tell();
 }
 
-static bool is_number_of(const struct generation *generation, uint64_t number)
-{
-    return generation != NULL && generation->number == number;
-}
-
 static bool lives(uint64_t number)
 {
     bool living =
@@ -119,6 +128,12 @@ void wants_sweep(void)
         return;
     wants.count = left;
     tell();
+}
+
+void wants_serve(void)
+{
+    if (wants.crowded)
+        tell();
 }
 
 void wants_write(cJSON *state)

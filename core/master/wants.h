@@ -15,6 +15,10 @@ void wants_add(uint64_t generation, const char *service);
  * without a process. */
 void wants_sweep(void);
 
+/* Another generation is the current one: where there is no room for all, what it wants comes first.
+ */
+void wants_serve(void);
+
 /* For an upgrade: as JSON and back. */
 void wants_write(cJSON *state);
 void wants_read(const cJSON *state);
