@@ -20,6 +20,7 @@ struct pump {
     struct timer limit;           /* of the handshake, then of the end */
     struct timer again;           /* more can be carried at once */
     struct carrier carrier; /* inside is the module, which is lost once it has closed its end */
+    bool connected;         /* the socket is */
     bool met;               /* the handshake is done */
 };
 
@@ -64,12 +65,26 @@ static void pump_break_tls(struct pump *pump, const char *why)
     pump_break(pump, text);
 }
 
+/* What has ended the session may be the network's all the same, as a reset is. */
+static void pump_broken(struct pump *pump)
+{
+    const struct tls_table *tls = pump->plan.tls;
+    const char *why = tls->why(pump->carrier.session);
+
+    if (tls->cause(pump->carrier.session) == TLS_CAUSE_CONNECTION)
+        pump_break(pump, why);
+    else
+        pump_break_tls(pump, why);
+}
+
 static void limit_over(struct timer *timer)
 {
     struct pump *pump = container_of(timer, struct pump, limit);
 
     if (pump->met)
         pump_end(pump); /* the server does not take what the module has left behind */
+    else if (!pump->connected)
+        pump_break(pump, strerror(ETIMEDOUT));
     else
         pump_break_tls(pump, "the handshake was not done in time (ssl_handshake_timeout)");
 }
@@ -129,7 +144,7 @@ static void carry(struct pump *pump)
     bool more = false;
 
     if (!carrier_run(&pump->carrier, CARRY_BOTH, &more)) {
-        pump_break_tls(pump, pump->plan.tls->why(pump->carrier.session));
+        pump_broken(pump);
         return;
     }
     if (carrier_done(&pump->carrier)) {
@@ -178,6 +193,7 @@ static void shake_hands(struct pump *pump)
         pump_break(pump, why);
         return;
     }
+    pump->connected = true;
     switch (tls->handshake(pump->carrier.session)) {
     case TLS_DONE:
         meet(pump);
@@ -192,7 +208,7 @@ static void shake_hands(struct pump *pump)
         pump_break_tls(pump, "it closed the connection in the handshake");
         break;
     case TLS_BROKEN:
-        pump_break_tls(pump, tls->why(pump->carrier.session));
+        pump_broken(pump);
         break;
     }
 }

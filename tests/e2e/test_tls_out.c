@@ -594,6 +594,22 @@ START_TEST(a_module_hears_of_what_breaks_later)
 }
 END_TEST
 
+/* Words that begin with "TLS: " are the log's: a reset is not among them. */
+START_TEST(a_reset_is_the_networks_and_not_of_tls)
+{
+    const struct linger at_once = {.l_onoff = 1};
+    struct talk talk;
+
+    talk_begin(&talk, "x", "");
+    talk_accept(&talk);
+    setsockopt(talk.peer.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    close(talk.peer.fd);
+    talk.peer.fd = -1;
+    ck_assert_str_eq(client_expect_error(talk.client, "broken"), strerror(ECONNRESET));
+    talk_end(&talk);
+}
+END_TEST
+
 START_TEST(a_module_whose_client_goes_ends_the_handshake)
 {
     struct talk talk;
@@ -624,6 +640,7 @@ START_TEST(a_connection_has_a_name)
     int client = client_connect(server);
     const char *const rows[][2] = {
         {"shop.test", "\"said\""},
+        {"shop.test.", "\"said\""},
         {"other.test", "TLS: its certificate is not for"},
         {"", "Invalid argument"},
         {keep_printf("%0256d", 0), "Invalid argument"},
@@ -713,5 +730,5 @@ E2E_MAIN("tls_out", a_server_behind_is_asked_over_tls,
          a_service_of_https_is_asked_with_a_certificate,
          a_module_that_has_finished_sending_gets_what_comes,
          what_a_module_leaves_behind_is_still_sent, a_module_hears_of_what_breaks_later,
-         a_module_whose_client_goes_ends_the_handshake, a_connection_has_a_name,
-         settings_of_zeros_verify, a_server_of_openssl_gets_the_frames)
+         a_reset_is_the_networks_and_not_of_tls, a_module_whose_client_goes_ends_the_handshake,
+         a_connection_has_a_name, settings_of_zeros_verify, a_server_of_openssl_gets_the_frames)

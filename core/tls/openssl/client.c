@@ -155,6 +155,15 @@ static bool is_address(const char *name)
     return address != NULL;
 }
 
+/* The name as it is verified and asked for: without the dot of DNS's root at its end (RFC 6066
+ * section 3). NULL without memory. */
+static char *host_of(const char *name)
+{
+    size_t size = strlen(name);
+
+    return strndup(name, size > 1 && name[size - 1] == '.' ? size - 1 : size);
+}
+
 struct tls_session *client_session(struct tls_context *context, int fd, const char *name)
 {
     struct tls_session *session = session_new(context);
@@ -165,15 +174,15 @@ struct tls_session *client_session(struct tls_context *context, int fd, const ch
     /* Names are alternative ones alone, and "*" is a whole label (RFC 9525 sections 2 and 6.3). */
     SSL_set_hostflags(session->ssl,
                       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    session->name = strdup(name);
+    session->name = host_of(name);
     session->trusted = context->trusted;
     client_words_of(session);
     bool good = session->name != NULL && SSL_set_fd(session->ssl, fd) == 1;
-    if (good && is_address(name))
-        good = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session->ssl), name) == 1;
+    if (good && is_address(session->name))
+        good = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session->ssl), session->name) == 1;
     else if (good)
-        good = SSL_set_tlsext_host_name(session->ssl, name) == 1 &&
-               SSL_set1_host(session->ssl, name) == 1;
+        good = SSL_set_tlsext_host_name(session->ssl, session->name) == 1 &&
+               SSL_set1_host(session->ssl, session->name) == 1;
     if (good)
         return session;
     session_end(session); /* it would be a session with anybody */
