@@ -25,6 +25,9 @@ import time
 
 import chromium
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_ports
+
 CASES = []
 
 CONFIGURATION = """
@@ -97,7 +100,8 @@ class Trial:
         self.prefix = pathlib.Path(tempfile.mkdtemp(prefix="pillion-pages-"))
         self.pages = http.server.ThreadingHTTPServer(("127.0.0.1", 0), BlankPage)
         threading.Thread(target=self.pages.serve_forever, daemon=True).start()
-        self.ports = dict(zip(("closed", "open", "frame", "line", "lsp"), free_ports(5)),
+        first = free_ports(5)
+        self.ports = dict(zip(("closed", "open", "frame", "line", "lsp"), range(first, first + 5)),
                           pages=self.pages.server_port)
         for name in ("conf", "run"):
             (self.prefix / name).mkdir()
@@ -168,19 +172,6 @@ class BlankPage(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_):
         pass
-
-
-def free_ports(count):
-    """Below the range that connections get theirs from. Another process may take one meanwhile."""
-    found, port = [], 20000 + os.getpid() % 5000 * 2
-    while len(found) < count:
-        port += 1
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                probe.bind(("127.0.0.1", port))
-                found.append(port)
-    return found
 
 
 def run(page, script, **values):

@@ -38,6 +38,9 @@ import threading
 import time
 import zlib
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_ports
+
 # Filters of the methods that are answered later, among others; they let every request pass.
 FILTERS = ("filter limit { zone limits; rate 1000000/s; burst 1000000; concurrency 1000000; key all; } "
            "filter access_log { path run/access.log; sample 100; } ")
@@ -64,24 +67,6 @@ SETTLE = 0.25  # seconds after an event in which the slowest reply counts as its
 
 class Failure(Exception):
     pass
-
-
-def free_ports():
-    """The first of 2 * PORTS that nobody listens on, below those that the kernel gives to clients.
-    Programs that run side by side begin to look in different places: process ids differ."""
-    step = 16
-    assert 2 * PORTS <= step
-    for number in range(os.getpid(), os.getpid() + 100):
-        first = 20000 + number % 750 * step
-        try:
-            for port in range(first, first + 2 * PORTS):
-                with socket.socket() as sock:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    sock.bind(("127.0.0.1", port))
-            return first
-        except OSError:
-            pass
-    raise Failure("no ports are free")
 
 
 class LogReader:
@@ -660,7 +645,7 @@ class Chaos:
         # The time of the last event that ends a worker. In the self-test workers die all the time.
         self.death = float("inf") if "PILLION_TEST_DIE_IN_CALL" in os.environ else 0.0
         self.server = self.SERVER(os.path.abspath(os.environ.get("PILLION_BUILD", "build")),
-                                  port or free_ports(),
+                                  port or free_ports(2 * PORTS),
                                   "debug" if args.keep else "info", args.files)
         self.clients, self.idle = [], []
         self.beside, self.hung = None, None

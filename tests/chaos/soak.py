@@ -411,7 +411,7 @@ def main():
     args.files, args.pace, args.only, args.expect_wrong, args.kill_gates = 0, 1, "", False, False
     self_check()
     print("seed %d" % args.seed, flush=True)
-    port = chaos.free_ports()
+    port = chaos.free_ports(2 * chaos.PORTS)
     soaks = [Soak("quiet", args, port)]
     if not args.leak:
         soaks.append(Soak("eventful", args, port + chaos.PORTS))

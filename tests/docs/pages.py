@@ -31,11 +31,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_ports
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -55,21 +57,6 @@ NEEDS = {
 }
 VARIES = re.compile(r"\d+(\.\d+)? (ms|us|s)\b|\b(pid|process) \d+|0x[0-9a-f…]+|"
                     r"\d{4}-\d\d-\d\dT[0-9:.]+Z( \[\w+\] [\w ]+? \d+)?")
-
-
-def free_ports():
-    """For each of PORTS a free one, as texts, below those that outgoing connections take
-    (ip_local_port_range of ip(7))."""
-    port, found = 20000 + os.getpid() % 6000, []
-    while len(found) < len(PORTS):
-        port += 1
-        with socket.socket() as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-                found.append(str(port))
-            except OSError:
-                continue
-    return dict(zip(PORTS, found))
 
 
 def with_ports(text, ports):
@@ -315,7 +302,8 @@ def type_page(page, args):
     typed = sum(len(list(commands_of(b))) for b in blocks if "file" not in b.notes)
     if typed == 0:
         return None
-    ports = free_ports()
+    first = free_ports(len(PORTS))
+    ports = {port: str(first + i) for i, port in enumerate(PORTS)}
     place = Place(args.build, args.installed, ports)
     session = Session(place.directory, place.environment)
     wrong = 0

@@ -50,7 +50,8 @@ static inline bool etcd_is_installed(void)
     return system("command -v etcd >/dev/null 2>&1") == 0;
 }
 
-/* A port that nobody listens on, below those that the kernel gives to clients. */
+/* A port that nobody listens on, below those that the kernel gives to clients. A UDP socket marks
+ * it as taken, as long as this process lives, as those of harness_server.c do. */
 static inline int etcd_free_port(void)
 {
     static unsigned last;
@@ -62,11 +63,14 @@ static inline int etcd_free_port(void)
         struct sockaddr_in address = {.sin_family = AF_INET,
                                       .sin_port = htons((uint16_t)port),
                                       .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        int mark = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        int bound = bind(fd, (struct sockaddr *)&address, sizeof(address));
+        bool bound = bind(mark, (struct sockaddr *)&address, sizeof(address)) == 0 &&
+                     bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
         close(fd);
-        if (bound == 0)
+        if (bound)
             return port;
+        close(mark);
     }
     ck_abort_msg("no port is free");
 }

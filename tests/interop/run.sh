@@ -7,7 +7,6 @@
 set -eu
 here=$(dirname "$0")
 prefix=$(mktemp -d)
-port=$((20000 + $$ % 2000 * 6)) # and the five after it
 pids=
 
 finish() {
@@ -31,6 +30,11 @@ while time.monotonic() < deadline:
 sys.exit("failed: nobody listens on port " + sys.argv[1])
 END
 }
+
+python3 "$here/../ports.py" 6 >"$prefix/port" &
+pids="$pids $!"
+while ! [ -s "$prefix/port" ]; do kill -0 $!; sleep 0.05; done
+port=$(cat "$prefix/port") # and the five after it
 
 mkdir -p "$prefix/conf" "$prefix/modules" "$prefix/run"
 cp "$PILLION_BUILD"/modules/*.so "$prefix/modules"

@@ -172,7 +172,7 @@ def is_taken(connection, number, value):
 
 
 def verdicts_of_server(build_prefix, pairs, directory):
-    port = services.free_port(20000 + os.getpid() % 9000)
+    port = services.free_ports()
     (directory / "run").mkdir()
     (directory / "generated.conf").write_text(CONF % {
         "module": build([schema for schema, _ in pairs], directory), "port": port,

@@ -23,6 +23,9 @@ import time
 
 import foreign
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from ports import free_ports
+
 PATIENCE = foreign.PATIENCE
 SERVICES = ("jayson", "json-rpc-2.0")
 CLIENTS = 4
@@ -44,18 +47,6 @@ server {
     proxy_http_method missing;
 }
 """
-
-
-def free_port(first):
-    for port in range(first, 32000):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                pass
-    raise AssertionError("no port is free")
 
 
 class Connection:
@@ -132,7 +123,7 @@ class Caller(threading.Thread):
 
 def try_service(name, build, npm):
     processes = []
-    port, service = free_port(24000 + os.getpid() % 4000), free_port(28000 + os.getpid() % 3000)
+    port, service = free_ports(), free_ports()
     with tempfile.TemporaryDirectory() as prefix:
         os.chmod(prefix, 0o755)
         for folder in ("conf", "modules", "run"):
