@@ -275,6 +275,9 @@ static bool spawn(struct error *error)
     fill(&start);
     if (!channel_pair(pair, error))
         return false;
+    /* Before the process reads its files: one that changes in between makes another process follow,
+     * and is not taken for read. */
+    char *print = registry_asked_fingerprint();
     start.channel = pair[1];
     pid_t pid = fork();
     if (pid == 0)
@@ -283,12 +286,13 @@ static bool spawn(struct error *error)
     if (pid < 0) {
         error_errno(error, "cannot start the registry process");
         close(pair[0]);
+        free(print);
         return false;
     }
     follow(pid, pair[0]);
     pulse_greet(pair[0]);
     free(registry.fingerprint);
-    registry.fingerprint = registry_asked_fingerprint();
+    registry.fingerprint = print;
     registry.has_settings = registry_asked() != NULL;
     free(registry.urls);
     registry.urls = registry_asked_urls();
