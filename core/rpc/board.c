@@ -297,6 +297,7 @@ struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t ge
         if (atomic_load(&head->state) != ROW_FREE)
             continue;
         row_clear(board, &board->rows[i]);
+        fold_release(&board->fold, i);
         head->since_ns = clock_ns();
         head->state_since_ns = head->since_ns;
         head->lag_ns = 0;
@@ -311,12 +312,14 @@ struct board_row *board_take_row(struct board *board, uint32_t slot, uint64_t ge
     return NULL;
 }
 
-/* The rows that are in use, one after the other: `i` begins at 0. NULL after the last. */
-static const struct board_row *next_row(const struct board *board, uint32_t *i)
+/* The rows that are in use, and not in the totals, one after the other: `i` begins at 0. NULL after
+ * the last. */
+static const struct board_row *next_row(const struct board *board, uint64_t seen, uint32_t *i)
 {
     while (*i < atomic_load_explicit(&board->row_high, memory_order_relaxed)) {
         uint32_t at = (*i)++;
-        if (atomic_load_explicit(&board->heads[at].state, memory_order_relaxed) != ROW_FREE)
+        if (atomic_load_explicit(&board->heads[at].state, memory_order_relaxed) != ROW_FREE &&
+            !fold_has(seen, at))
             return &board->rows[at];
     }
     return NULL;
@@ -373,20 +376,35 @@ static double real_of(const struct board_row *row, uint32_t index)
     return isfinite(real) ? real : 0;
 }
 
+/* Those that are not in use, made equal to those that are. */
+static struct board_row *other_totals(struct board *board)
+{
+    uint32_t used = fold_totals(fold_begin(&board->fold));
+    const struct board_row *from = &board->totals[used];
+    struct board_row *to = &board->totals[1 - used];
+
+    memcpy(to->counters, from->counters, sizeof(to->counters));
+    memcpy(to->methods, from->methods, board_methods_known(board) * sizeof(to->methods[0]));
+    memcpy(to->metrics, from->metrics, board_metrics_known(board) * sizeof(to->metrics[0]));
+    return to;
+}
+
 uint32_t board_retire_row(struct board *board, struct board_row *row)
 {
     struct tally tally = tally_of(board, row);
+    struct board_row *totals = other_totals(board);
 
     for (uint32_t c = 0; c < WORKER_COUNTERS; c++)
-        counter_add(&board->totals.counters[c], credible(&tally, &row->counters[c], COUNTS_A_NS));
+        counter_add(&totals->counters[c], credible(&tally, &row->counters[c], COUNTS_A_NS));
     for (uint32_t m = 0; m < board_methods_known(board); m++)
-        method_add(&tally, &board->totals.methods[m], &row->methods[m]);
+        method_add(&tally, &totals->methods[m], &row->methods[m]);
     for (uint32_t m = 0; m < board_metrics_known(board); m++) {
         if (board->metric_kind[m] == BOARD_COUNTER)
-            board->totals.metrics[m] += row->metrics[m];
+            totals->metrics[m] += row->metrics[m];
         else if (board->metric_kind[m] == BOARD_SUM)
-            metric_cell_add_real(&board->totals.metrics[m], real_of(row, m));
+            metric_cell_add_real(&totals->metrics[m], real_of(row, m));
     }
+    fold_commit(&board->fold, (uint32_t)(row - board->rows));
     row_clear(board, row);
     atomic_store(&board_head(board, row)->state, ROW_FREE);
     return tally.damaged;
@@ -444,43 +462,71 @@ void board_blame(const struct board *board, const struct board_row *row, bool hu
 
 uint64_t board_sum(const struct board *board, enum worker_counter which)
 {
-    uint64_t sum = counter_read(&board->totals.counters[which]);
     const struct board_row *row;
+    uint64_t sum, seen;
 
-    for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;) {
-        struct tally tally = tally_of(board, row);
-        sum += credible(&tally, &row->counters[which], COUNTS_A_NS);
-    }
+    do {
+        seen = fold_begin(&board->fold);
+        sum = counter_read(&board->totals[fold_totals(seen)].counters[which]);
+        for (uint32_t i = 0; (row = next_row(board, seen, &i)) != NULL;) {
+            struct tally tally = tally_of(board, row);
+            sum += credible(&tally, &row->counters[which], COUNTS_A_NS);
+        }
+    } while (!fold_holds(&board->fold, seen));
     return sum;
 }
 
 int64_t board_sum_metric(const struct board *board, uint32_t index)
 {
-    uint64_t sum = (uint64_t)board->totals.metrics[index]; /* damaged ones may be beyond it */
     const struct board_row *row;
+    uint64_t sum, seen; /* damaged ones may be beyond it */
 
-    for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;)
-        sum += (uint64_t)row->metrics[index];
+    do {
+        seen = fold_begin(&board->fold);
+        sum = (uint64_t)board->totals[fold_totals(seen)].metrics[index];
+        for (uint32_t i = 0; (row = next_row(board, seen, &i)) != NULL;)
+            sum += (uint64_t)row->metrics[index];
+    } while (!fold_holds(&board->fold, seen));
     return (int64_t)sum;
 }
 
 double board_sum_real(const struct board *board, uint32_t index)
 {
-    double sum = real_of(&board->totals, index);
     const struct board_row *row;
+    uint64_t seen;
+    double sum;
 
-    for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;)
-        sum += real_of(row, index);
+    do {
+        seen = fold_begin(&board->fold);
+        sum = real_of(&board->totals[fold_totals(seen)], index);
+        for (uint32_t i = 0; (row = next_row(board, seen, &i)) != NULL;)
+            sum += real_of(row, index);
+    } while (!fold_holds(&board->fold, seen));
     return sum;
 }
 
-static void add_method(const struct board *board, uint32_t index, struct method_counters *sum)
+uint64_t board_calls(const struct board *board, uint32_t index)
+{
+    const struct board_row *row;
+    uint64_t sum, seen;
+
+    do {
+        seen = fold_begin(&board->fold);
+        sum = counter_read(&board->totals[fold_totals(seen)].methods[index].calls);
+        for (uint32_t i = 0; (row = next_row(board, seen, &i)) != NULL;)
+            sum += counter_read(&row->methods[index].calls);
+    } while (!fold_holds(&board->fold, seen));
+    return sum;
+}
+
+static void add_method(const struct board *board, uint64_t seen, uint32_t index,
+                       struct method_counters *sum)
 {
     struct tally all = {.lived_ns = UINT64_MAX};
     const struct board_row *row;
 
-    method_add(&all, sum, &board->totals.methods[index]);
-    for (uint32_t i = 0; (row = next_row(board, &i)) != NULL;) {
+    method_add(&all, sum, &board->totals[fold_totals(seen)].methods[index]);
+    for (uint32_t i = 0; (row = next_row(board, seen, &i)) != NULL;) {
         struct tally tally = tally_of(board, row);
         method_add(&tally, sum, &row->methods[index]);
     }
@@ -488,15 +534,25 @@ static void add_method(const struct board *board, uint32_t index, struct method_
 
 void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum)
 {
-    memset(sum, 0, sizeof(*sum));
-    add_method(board, index, sum);
+    uint64_t seen;
+
+    do {
+        seen = fold_begin(&board->fold);
+        memset(sum, 0, sizeof(*sum));
+        add_method(board, seen, index, sum);
+    } while (!fold_holds(&board->fold, seen));
 }
 
 void board_sum_name(const struct board *board, uint32_t index, struct method_counters *sum)
 {
-    memset(sum, 0, sizeof(*sum));
-    for (; index != BOARD_NO_METHOD; index = board_next_of_name(board, index))
-        add_method(board, index, sum);
+    uint64_t seen;
+
+    do {
+        seen = fold_begin(&board->fold);
+        memset(sum, 0, sizeof(*sum));
+        for (uint32_t at = index; at != BOARD_NO_METHOD; at = board_next_of_name(board, at))
+            add_method(board, seen, at, sum);
+    } while (!fold_holds(&board->fold, seen));
 }
 
 /* ---- Latencies ---- */

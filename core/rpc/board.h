@@ -7,7 +7,8 @@
  * leave out counts that no worker can have reached.
  *
  * Rows need no locks: a counter is stored with a relaxed atomic store and read by any process. When
- * a worker is gone, the master adds its counters to the board's totals and the row is free again.
+ * a worker is gone, the master adds its counters to the board's totals and the row is free again:
+ * board_fold.h has how sums stay whole meanwhile.
  *
  * Methods are known by index: the master gives every method name that a configuration enables the
  * next free one, and never takes it back once the configuration was put to use, so a method's
@@ -29,6 +30,7 @@
 #include "net/crowd.h"
 #include "net/directory.h"
 #include "net/tls_counters.h"
+#include "rpc/board_fold.h"
 #include "rpc/journal.h"
 #include "rpc/registry_figure.h"
 #include "wire/error_code.h"
@@ -152,7 +154,7 @@ static_assert(sizeof(struct board_row) % BOARD_PAGE == 0, "rows begin at pages")
 #ifdef PILLION_TEST_LAYOUT
 #define BOARD_LAYOUT 1000u
 #else
-#define BOARD_LAYOUT 8u /* raised whenever a structure here changes */
+#define BOARD_LAYOUT 9u /* raised whenever a structure here changes */
 #endif
 
 /* Whether a method is out of service (master/quarantine.c). */
@@ -241,12 +243,14 @@ struct board {
     /* Rows from here on were never used: looking at one would give it pages. */
     _Atomic uint32_t row_high;
     struct board_head heads[BOARD_ROWS_MAX];
-    struct board_row totals; /* of workers that are gone */
+    fold_word fold;             /* which totals are in use */
+    struct board_row totals[2]; /* of workers that are gone */
     struct board_row rows[BOARD_ROWS_MAX];
 
     _Atomic uint32_t gate_high;                  /* as row_high is */
     _Atomic uint32_t gate_used[BOARD_GATES_MAX]; /* 0: free; 2: it takes no more clients */
-    counter gate_totals[TLS_COUNTERS];           /* of gates that are gone */
+    fold_word gate_fold;
+    counter gate_totals[2][TLS_COUNTERS]; /* of gates that are gone */
     struct board_gate gates[BOARD_GATES_MAX];
 };
 
@@ -361,6 +365,9 @@ uint64_t board_sum(const struct board *board, enum worker_counter which);
 int64_t board_sum_metric(const struct board *board, uint32_t index);
 double board_sum_real(const struct board *board, uint32_t index); /* of kind BOARD_SUM */
 void board_sum_method(const struct board *board, uint32_t index, struct method_counters *sum);
+
+/* The calls of the method, damaged counts among them: only to see a change. */
+uint64_t board_calls(const struct board *board, uint32_t index);
 
 /* The same over that index and all after it that have its name. */
 void board_sum_name(const struct board *board, uint32_t index, struct method_counters *sum);

@@ -14,6 +14,7 @@ struct board_gate *board_take_gate(struct board *board)
     for (uint32_t i = 0; i < BOARD_GATES_MAX; i++) {
         if (atomic_load(&board->gate_used[i]) != 0)
             continue;
+        fold_release(&board->gate_fold, i);
         atomic_store(&board->gate_used[i], 1);
         if (i >= atomic_load(&board->gate_high))
             atomic_store(&board->gate_high, i + 1);
@@ -63,10 +64,13 @@ void board_retire_gate(struct board *board, struct board_gate *gate)
     if (place == BOARD_NO_GATE)
         return;
     end_all(gate);
-    for (unsigned c = 0; c < TLS_COUNTERS; c++) {
-        counter_add(&board->gate_totals[c], counter_read(&gate->counters[c]));
+    uint32_t used = fold_totals(fold_begin(&board->gate_fold));
+    for (unsigned c = 0; c < TLS_COUNTERS; c++)
+        board->gate_totals[1 - used][c] =
+            counter_read(&board->gate_totals[used][c]) + counter_read(&gate->counters[c]);
+    fold_commit(&board->gate_fold, place);
+    for (unsigned c = 0; c < TLS_COUNTERS; c++)
         gate->counters[c] = 0;
-    }
     if (gate->crowd.used != 0)
         madvise(&gate->crowd, sizeof(gate->crowd), MADV_REMOVE); /* zeroes */
     atomic_store(&board->gate_used[place], 0);
@@ -85,11 +89,15 @@ static const struct board_gate *next_gate(const struct board *board, uint32_t *i
 
 uint64_t board_sum_tls(const struct board *board, enum tls_counter which)
 {
-    uint64_t sum = counter_read(&board->gate_totals[which]);
     const struct board_gate *gate;
+    uint64_t sum, seen;
 
-    for (uint32_t i = 0; (gate = next_gate(board, &i)) != NULL;)
-        sum += counter_read(&gate->counters[which]);
+    do {
+        seen = fold_begin(&board->gate_fold);
+        sum = counter_read(&board->gate_totals[fold_totals(seen)][which]);
+        for (uint32_t i = 0; (gate = next_gate(board, &i)) != NULL;)
+            sum += fold_has(seen, i - 1) ? 0 : counter_read(&gate->counters[which]);
+    } while (!fold_holds(&board->gate_fold, seen));
     return sum;
 }
 

@@ -166,22 +166,10 @@ static void write_method(struct text *out, const struct board *board, uint32_t i
     text_append_char(out, ']');
 }
 
-/* Only to see a change: nothing here tells whether a row is damaged. */
-static uint64_t calls_of(const struct board *board, uint32_t index)
-{
-    uint64_t sum = counter_read(&board->totals.methods[index].calls);
-
-    for (uint32_t i = 0; i < board->row_high; i++) {
-        if (atomic_load_explicit(&board->heads[i].state, memory_order_relaxed) != ROW_FREE)
-            sum += counter_read(&board->rows[i].methods[index].calls);
-    }
-    return sum;
-}
-
 static struct sample_seen look_at(const struct board *board, uint32_t index)
 {
     return (struct sample_seen){
-        .calls = calls_of(board, index),
+        .calls = board_calls(board, index),
         .in_flight = overview_in_flight(board, index),
         .quarantined = atomic_load_explicit(&board->quarantined[index], memory_order_relaxed),
     };

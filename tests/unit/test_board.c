@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -304,6 +306,62 @@ static bool store_kills(struct board_row *row, void *place, bool made_writable)
     return WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS);
 }
 
+/* ---- While rows come and go ---- */
+
+static _Atomic uint64_t counted; /* at most */
+static _Atomic bool over;
+
+/* No sum is ever less than it was, or more than what was counted. */
+static void *read_sums(void *unused)
+{
+    uint64_t last[3] = {0};
+
+    while (!atomic_load(&over)) {
+        struct method_counters method;
+        board_sum_method(board, 0, &method);
+        const uint64_t now[3] = {board_sum(board, 0), counter_read(&method.calls),
+                                 board_sum_tls(board, 0)};
+        uint64_t most = atomic_load(&counted);
+        for (int i = 0; i < 3; i++) {
+            must(now[i] >= last[i] && now[i] <= most);
+            last[i] = now[i];
+        }
+    }
+    return unused;
+}
+
+START_TEST(sums_are_whole_while_rows_are_added_to_the_totals)
+{
+    enum { ROUNDS = 20000, METHODS = 50, COUNTS = 1000 };
+    char name[16];
+    pthread_t reader;
+
+    start();
+    for (uint32_t m = 0; m < METHODS; m++) {
+        snprintf(name, sizeof(name), "m%u", m);
+        board_add_method(board, name);
+    }
+    struct board_row *stays = board_take_row(board, 0, 1);
+    ck_assert_int_eq(pthread_create(&reader, NULL, read_sums, NULL), 0);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        struct board_row *row = board_take_row(board, 1 + round % 2, 1);
+        struct board_gate *gate = board_take_gate(board);
+        atomic_fetch_add(&counted, COUNTS + 1);
+        counter_add(&stays->counters[0], 1);
+        counter_add(&row->counters[0], COUNTS);
+        counter_add(&row->methods[0].calls, COUNTS);
+        counter_add(&gate->counters[0], COUNTS);
+        board_retire_row(board, row);
+        board_retire_gate(board, gate);
+    }
+    atomic_store(&over, true);
+    ck_assert_int_eq(pthread_join(reader, NULL), 0);
+    ck_assert_uint_eq(board_sum(board, 0), ROUNDS * (COUNTS + 1));
+    ck_assert_uint_eq(board_calls(board, 0), ROUNDS * COUNTS);
+    ck_assert_uint_eq(board_sum_tls(board, 0), ROUNDS * COUNTS);
+}
+END_TEST
+
 START_TEST(worker_can_write_to_its_own_row_only)
 {
     start();
@@ -311,7 +369,7 @@ START_TEST(worker_can_write_to_its_own_row_only)
     void *const places[] = {
         (void *)&board->row_high,  (void *)&board->heads[1].state,
         board->names[0],           (void *)&board->quarantined[0],
-        (void *)&other->open,      (void *)&board->totals,
+        (void *)&other->open,      (void *)&board->totals[0],
         (void *)&board->crashes,   (void *)&row->open, /* as the others see it */
         (void *)&board->generation};
 
@@ -497,6 +555,7 @@ UNIT_MAIN("board", servers_have_indexes_of_their_own_while_there_is_room,
           board_rows_are_taken_zeroed_and_given_back, board_rows_that_were_never_used_cost_nothing,
           board_metrics_are_counters_and_gauges, board_sums_are_added_as_what_they_are,
           metrics_that_a_probe_names_are_checked, board_totals_outlive_the_rows,
+          sums_are_whole_while_rows_are_added_to_the_totals,
           worker_writes_to_its_row_and_reads_the_board, worker_can_write_to_its_own_row_only,
           board_file_cannot_be_cut_short, counts_that_no_worker_can_have_reached_are_left_out,
           board_resumed_is_the_same, board_of_another_layout_begins_again,
