@@ -154,6 +154,8 @@ char *server_log(const struct server *server);
 
 /* Waits until the log has `text`, and returns the whole log. */
 char *server_wait_log(const struct server *server, const char *text);
+/* The same, so many times: a log that has said it once would say it at once. */
+char *server_wait_log_times(const struct server *server, const char *text, int times);
 bool server_logged(const struct server *server, const char *text);
 
 /* Sends a signal to the master, and then to each of its children. */

@@ -395,7 +395,22 @@ bool server_logged(const struct server *server, const char *text)
 
 char *server_wait_log(const struct server *server, const char *text)
 {
-    wait_until(server_logged(server, text), "the log never says \"%s\"", text);
+    return server_wait_log_times(server, text, 1);
+}
+
+static int logged_times(const struct server *server, const char *text)
+{
+    int times = 0;
+
+    for (const char *at = server_log(server); (at = strstr(at, text)) != NULL; at += strlen(text))
+        times++;
+    return times;
+}
+
+char *server_wait_log_times(const struct server *server, const char *text, int times)
+{
+    wait_until(logged_times(server, text) >= times, "the log never says \"%s\" %d times", text,
+               times);
     return server_log(server);
 }
 

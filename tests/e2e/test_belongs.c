@@ -258,12 +258,12 @@ START_TEST(a_filter_tells_the_handler)
     for (int i = 0; i < 2; i++) {
         client_send_frame(client, "{\"in\":\"who\",\"user\":\"Ada\"}");
         client_expect(client, "{\"out\":\"who\",\"result\":\"Ada\"}");
-        server_wait_log(server, "after: the user is Ada");
+        server_wait_log_times(server, "after: the user is Ada", i + 1);
         client_send_frame(client, "{\"in\":\"who\"}"); /* its values are its own */
         client_expect(client, "{\"out\":\"who\",\"result\":null}");
         client_send_frame(client, "{\"in\":\"who_later\",\"user\":\"Bob\"}");
         client_expect(client, "{\"out\":\"who\",\"result\":\"Bob\"}");
-        server_wait_log(server, "after: the user is Bob");
+        server_wait_log_times(server, "after: the user is Bob", i + 1);
         client_send_frame(client, "{\"in\":\"who_later\"}");
         client_expect(client, "{\"out\":\"who\",\"result\":null}");
     }
