@@ -285,6 +285,9 @@ void client_expect(int client, const char *body);
 const char *client_expect_error(int client, const char *code);
 /* All that the server sends until it closes in order. */
 char *client_receive_rest(int client);
+/* Sends a request, which the connection's end follows, on a connection of its own to
+ * 127.0.0.1:port: the response. */
+const char *client_round(int port, const char *request);
 /* Expects the server to close in order, with no byte before that. */
 void client_expect_end(int client);
 /* Expects an answer to a ping. */

@@ -310,6 +310,16 @@ char *client_receive_rest(int client)
     return keep(text.data);
 }
 
+const char *client_round(int port, const char *request)
+{
+    int client = client_connect_to(port);
+
+    client_send(client, request, strlen(request));
+    const char *response = client_receive_rest(client);
+    close(client);
+    return response;
+}
+
 void client_expect_end(int client)
 {
     char byte;

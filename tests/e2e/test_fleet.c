@@ -265,17 +265,6 @@ END_TEST
 
 /* ---- Readiness ---- */
 
-static const char *said_at(int port, const char *request)
-{
-    int client = client_try_connect(port);
-
-    ck_assert_int_ge(client, 0);
-    client_send(client, request, strlen(request));
-    const char *said = client_receive_rest(client);
-    close(client);
-    return said;
-}
-
 #define READYZ "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 START_TEST(the_registry_readyz_and_the_agent_say_the_same)
@@ -294,12 +283,12 @@ START_TEST(the_registry_readyz_and_the_agent_say_the_same)
                             server->port, agent));
     server_start(server);
     wait_until(is_registered(fleet, 0), "it is not registered");
-    expect_part(said_at(server->port, READYZ), " 200 ");
-    expect_part(said_at(agent, ""), "up ready ");
+    expect_part(client_round(server->port, READYZ), " 200 ");
+    expect_part(client_round(agent, ""), "up ready ");
     server_signal(server, SIGQUIT);
     wait_until(!is_registered(fleet, 0), "it stays registered");
-    wait_until(strstr(said_at(server->port, READYZ), " 503 ") != NULL, "/readyz stays well");
-    wait_until(strcmp(said_at(agent, ""), "drain\n") == 0, "the agent is not told");
+    wait_until(strstr(client_round(server->port, READYZ), " 503 ") != NULL, "/readyz stays well");
+    wait_until(strcmp(client_round(agent, ""), "drain\n") == 0, "the agent is not told");
     client_expect_alive(client_connect(server));
     server_signal(server, SIGTERM);
     ck_assert_int_eq(server_wait_exit(server, PATIENCE_MS), 0);

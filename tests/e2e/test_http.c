@@ -9,17 +9,9 @@
 #define HOST  "Host: localhost\r\n"
 #define CLOSE HOST "Connection: close\r\n"
 
-/* Sends the request, which asks for the connection's end, and returns the response. */
-static const char *ask_at(int port, const char *request)
-{
-    int client = client_try_connect(port);
-    client_send(client, request, strlen(request));
-    return client_receive_rest(client);
-}
-
 static const char *ask(const struct server *server, const char *request)
 {
-    return ask_at(server->port, request);
+    return client_round(server->port, request);
 }
 
 /* The response has this status line, and this body. */

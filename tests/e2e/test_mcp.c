@@ -14,16 +14,9 @@
 #define VERSION     "MCP-Protocol-Version: 2026-07-28\r\n"
 #define SERVER_INFO "\"io.modelcontextprotocol/serverInfo\":{\"name\":\"pillion\",\"version\":\""
 
-static const char *ask_at(int port, const char *request)
-{
-    int client = client_try_connect(port);
-    client_send(client, request, strlen(request));
-    return client_receive_rest(client);
-}
-
 static const char *ask(const struct server *server, const char *request)
 {
-    return ask_at(server->port, request);
+    return client_round(server->port, request);
 }
 
 static const char *message(const char *fields, const char *body)
@@ -389,7 +382,7 @@ START_TEST(a_crash_of_a_filter_is_answered)
 
     server->reports_allowed = true;
     for (unsigned i = 0; i < 2; i++)
-        expect_response(ask_at(port, message(CLOSE, list)), "500 Internal Server Error",
+        expect_response(client_round(port, message(CLOSE, list)), "500 Internal Server Error",
                         "\"mcp\\\" crashed while it handled this request");
     ck_assert_double_eq(server_stat(server, "crashes"), 2);
     ck_assert_double_eq(server_calls(server, "mcp", "errors"), 2);

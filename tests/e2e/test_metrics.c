@@ -20,15 +20,10 @@ static bool is_missing(const char *tool)
 
 static const char *get(const struct server *server, const char *path, const char *fields)
 {
-    int client = client_connect(server);
-    const char *request = keep_printf("GET %s HTTP/1.1\r\nHost: localhost\r\n%sConnection: "
-                                      "close\r\n\r\n",
-                                      path, fields);
-
-    client_send(client, request, strlen(request));
-    const char *response = client_receive_rest(client);
-    close(client);
-    return response;
+    return client_round(server->port,
+                        keep_printf("GET %s HTTP/1.1\r\nHost: localhost\r\n%sConnection: "
+                                    "close\r\n\r\n",
+                                    path, fields));
 }
 
 /* The body of a scrape. */

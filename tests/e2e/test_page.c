@@ -18,14 +18,9 @@
 
 static const char *ask(const struct server *server, const char *line, const char *fields)
 {
-    int client = client_connect(server);
-    const char *request =
-        keep_printf("%s HTTP/1.1\r\n" HOST "%sConnection: close\r\n\r\n", line, fields);
-
-    client_send(client, request, strlen(request));
-    const char *response = client_receive_rest(client);
-    close(client);
-    return response;
+    return client_round(
+        server->port,
+        keep_printf("%s HTTP/1.1\r\n" HOST "%sConnection: close\r\n\r\n", line, fields));
 }
 
 static void expect_status_line(const char *response, const char *line)

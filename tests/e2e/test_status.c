@@ -13,12 +13,7 @@
 /* Sends the request, which the connection's end follows, and returns the response. */
 static const char *ask(const struct server *server, const char *request)
 {
-    int client = client_connect(server);
-
-    client_send(client, request, strlen(request));
-    const char *response = client_receive_rest(client);
-    close(client);
-    return response;
+    return client_round(server->port, request);
 }
 
 static const char *post(const char *path, const char *fields, const char *body)

@@ -20,13 +20,9 @@
 static const char *post(const struct server *server, const char *path, const char *fields,
                         const char *body)
 {
-    int client = client_try_connect(server->port);
-    const char *request =
-        keep_printf("POST %s HTTP/1.1\r\n" CLOSE "%sContent-Length: %zu\r\n\r\n%s", path, fields,
-                    strlen(body), body);
-
-    client_send(client, request, strlen(request));
-    return client_receive_rest(client);
+    return client_round(server->port,
+                        keep_printf("POST %s HTTP/1.1\r\n" CLOSE "%sContent-Length: %zu\r\n\r\n%s",
+                                    path, fields, strlen(body), body));
 }
 
 static void expect_trace(int client, const char *members, const char *trace)
