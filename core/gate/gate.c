@@ -21,11 +21,15 @@
 #include "process/sandbox.h"
 #include "process/title.h"
 
-#define ACCEPT_BATCH 16u
-#define PAUSE_NS     (200 * NS_PER_MS)
-#define DAY_NS       (86400 * NS_PER_S)
-#define FILES_SPARE  64u
-#define SHARES       4u /* handshakes of one address take one of them at most */
+#define ACCEPT_BATCH  16u
+#define LEFT_BATCH    4u /* clients accepted after a pause by a gate that has more than its share */
+#define PAUSE_FAIR_NS (5 * NS_PER_MS)
+#define PAUSE_NS      (200 * NS_PER_MS)
+#define FAIR_MARGIN   4u  /* clients above the average that do not count as more, */
+#define FAIR_SHARE    64u /* and this part of the average, which does not either */
+#define DAY_NS        (86400 * NS_PER_S)
+#define FILES_SPARE   64u
+#define SHARES        4u /* handshakes of one address take one of them at most */
 #define FILES_CLIENT                                                            \
     3u /* its socket, and both ends of the pair until the queue has one of them \
         */
@@ -33,6 +37,7 @@
 /* The one gate of this process. */
 static struct {
     const struct gate_start *start;
+    struct board_gate *row;
     struct loop loop;
     struct watch master;
     struct gate_ports ports;
@@ -45,9 +50,14 @@ static struct {
     uint64_t question;
 } gate;
 
-/* ---- Accepting ---- */
+/* ---- Accepting ----
+ *
+ * Gates share clients as workers do (net/acceptor.h): wake-ups are last-in first-out, so one gate
+ * would get nearly all clients, and its end would cost all of them. A gate with clearly more than
+ * the average takes the one client that it was woken for, and pauses for a moment. */
 
 static void port_ready(struct watch *watch, uint32_t events);
+static void accept_from(struct gate_port *port, unsigned owed);
 
 static void stop_accepting(void)
 {
@@ -57,6 +67,7 @@ static void stop_accepting(void)
 
 static void start_accepting(void)
 {
+    gate.paused = false;
     for (uint32_t i = 0; i < gate.ports.count && !gate.leaving; i++) {
         struct gate_port *port = &gate.ports.items[i];
         if (port->watch.index == 0 && !loop_watch(&gate.loop, &port->watch, port->watch.fd,
@@ -64,30 +75,36 @@ static void start_accepting(void)
             log_error("a gate cannot watch %s: errno %d", port->heard->listener->address.text,
                       errno);
     }
-    gate.paused = false;
 }
 
 static void pause_over(struct timer *timer)
 {
-    (void)timer;
-    if (gate.clients.open < gate.limit)
-        start_accepting();
-    else
-        timer_set(&gate.loop, &gate.pause, PAUSE_NS, pause_over);
+    if (gate.clients.open >= gate.limit) {
+        timer_set(&gate.loop, timer, PAUSE_NS, pause_over);
+        return;
+    }
+    start_accepting();
+    for (uint32_t i = 0; i < gate.ports.count && !gate.paused; i++)
+        accept_from(&gate.ports.items[i], LEFT_BATCH);
 }
 
-static void pause_accepting(void)
+static void pause_accepting(uint64_t ns)
 {
     stop_accepting();
     gate.paused = true;
-    timer_set(&gate.loop, &gate.pause, PAUSE_NS, pause_over);
+    timer_set(&gate.loop, &gate.pause, ns, pause_over);
 }
 
-static void port_ready(struct watch *watch, uint32_t events)
+/* True when this gate has clearly more clients than its share. */
+static bool above_average(void)
 {
-    struct gate_port *port = container_of(watch, struct gate_port, watch);
+    uint32_t average = board_gate_average(gate.start->board);
+    return board_gate_clients(gate.row) > average + average / FAIR_SHARE + FAIR_MARGIN;
+}
 
-    (void)events;
+/* Accepts clients that wait; up to `owed` of them even when this gate has more than its share. */
+static void accept_from(struct gate_port *port, unsigned owed)
+{
     for (unsigned i = 0; i < ACCEPT_BATCH; i++) {
         if (gate.clients.open >= gate.limit) {
             log_seldom(LOG_WARN_LEVEL, NULL,
@@ -95,12 +112,17 @@ static void port_ready(struct watch *watch, uint32_t events)
                        "pauses; raise the limit on open files (worker_rlimit_nofile) or "
                        "gate_processes",
                        gate.clients.open);
-            pause_accepting();
+            pause_accepting(PAUSE_NS);
+            return;
+        }
+        if (i >= owed && above_average()) {
+            pause_accepting(PAUSE_FAIR_NS);
             return;
         }
         struct sockaddr_storage peer;
         socklen_t size = sizeof(peer);
-        int fd = accept4(watch->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd =
+            accept4(port->watch.fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             gate_client_new(&gate.clients, port, fd, &peer, size);
             continue;
@@ -110,10 +132,17 @@ static void port_ready(struct watch *watch, uint32_t events)
         if (errno != EAGAIN && errno != EINVAL) {
             log_seldom(LOG_WARN_LEVEL, NULL, "a gate cannot accept (%s): accepting pauses",
                        strerrorname_np(errno));
-            pause_accepting();
+            pause_accepting(PAUSE_NS);
         }
         return;
     }
+}
+
+/* The kernel wakes one gate for a client: this gate accepts it whatever its share is. */
+static void port_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    accept_from(container_of(watch, struct gate_port, watch), 1);
 }
 
 static void warn_daily(struct timer *timer)
@@ -244,6 +273,7 @@ static void begin_clients(struct board_gate *row)
 {
     struct board *board = gate.start->board;
 
+    gate.row = row;
     gate.clients = (struct gate_clients){
         .loop = &gate.loop,
         .tls = gate.ports.tls,

@@ -342,6 +342,11 @@ uint32_t board_gates_leaving(const struct board *board);
 uint64_t board_sum_tls(const struct board *board, enum tls_counter which);
 uint32_t board_gates(const struct board *board);
 
+/* How many clients the gate has, whose handshakes are under way or done; and how many a gate that
+ * takes clients has on average. */
+uint32_t board_gate_clients(const struct board_gate *gate);
+uint32_t board_gate_average(const struct board *board);
+
 /* For struct crowd: the rows of all workers, and of all gates. `board` is the board. */
 const struct crowd_row *board_next_crowd(void *board, uint32_t *i);
 const struct crowd_row *board_next_gate_crowd(void *board, uint32_t *i);

@@ -7,7 +7,7 @@
 
 #include "rpc/board.h"
 
-enum { GATE_LEAVES = 2 }; /* in gate_used */
+enum { GATE_SERVES = 1, GATE_LEAVES = 2 }; /* in gate_used */
 
 struct board_gate *board_take_gate(struct board *board)
 {
@@ -15,7 +15,7 @@ struct board_gate *board_take_gate(struct board *board)
         if (atomic_load(&board->gate_used[i]) != 0)
             continue;
         fold_release(&board->gate_fold, i);
-        atomic_store(&board->gate_used[i], 1);
+        atomic_store(&board->gate_used[i], GATE_SERVES);
         if (i >= atomic_load(&board->gate_high))
             atomic_store(&board->gate_high, i + 1);
         return &board->gates[i];
@@ -42,6 +42,15 @@ static uint64_t sum_of(const struct board_gate *gate, unsigned from, unsigned en
     for (unsigned c = from; c < end; c++)
         sum += counter_read(&gate->counters[c]);
     return sum;
+}
+
+uint32_t board_gate_clients(const struct board_gate *gate)
+{
+    uint64_t over = sum_of(gate, TLS_ENDED, TLS_ENDED + TLS_VERSIONS) +
+                    sum_of(gate, TLS_FAILED, TLS_FAILED_END),
+             begun = counter_read(&gate->counters[TLS_BEGUN]);
+
+    return begun > over ? (uint32_t)(begun - over) : 0;
 }
 
 /* What the gate had under way has ended with it. */
@@ -108,6 +117,20 @@ uint32_t board_gates(const struct board *board)
     while (next_gate(board, &i) != NULL)
         count++;
     return count;
+}
+
+uint32_t board_gate_average(const struct board *board)
+{
+    uint32_t high = atomic_load_explicit(&board->gate_high, memory_order_relaxed), gates = 0;
+    uint64_t clients = 0;
+
+    for (uint32_t i = 0; i < high; i++) {
+        if (atomic_load_explicit(&board->gate_used[i], memory_order_relaxed) != GATE_SERVES)
+            continue;
+        clients += board_gate_clients(&board->gates[i]);
+        gates++;
+    }
+    return gates == 0 ? 0 : (uint32_t)(clients / gates);
 }
 
 void board_gate_leaves(struct board *board, const struct board_gate *gate)

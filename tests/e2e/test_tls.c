@@ -684,6 +684,52 @@ START_TEST(a_gate_that_dies_is_replaced_and_nothing_else_ends)
 }
 END_TEST
 
+static size_t open_files(pid_t pid)
+{
+    DIR *folder = opendir(keep_printf("/proc/%d/fd", (int)pid));
+    size_t count = 0;
+
+    ck_assert_ptr_nonnull(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count;
+}
+
+/* Clients that come one after the other wake the same gate. It leaves the other one its share, so
+ * that the end of either costs some of the clients and not all. */
+START_TEST(the_end_of_a_gate_costs_its_share_of_the_clients)
+{
+    enum { MOST = 300, SOME = 10 };
+    struct tls clients[MOST];
+    pid_t pids[8];
+    int port, count = 0, lost = 0;
+    size_t own[2], has[2];
+    struct server *server = serve(&port, "");
+
+    wait_until(gates(server, pids, 8) == 2, "there are no gates");
+    for (int i = 0; i < 2; i++)
+        own[i] = open_files(pids[i]);
+    do { /* a gate may not get a processor for a while */
+        tls_connect(&clients[count], server, port);
+        tls_expect_alive(&clients[count++]);
+        for (int i = 0; i < 2; i++)
+            has[i] = open_files(pids[i]);
+    } while (count < MOST && (has[0] < own[0] + 3 * SOME || has[1] < own[1] + 3 * SOME));
+    kill(pids[0], SIGKILL);
+    for (int i = 0; i < count; i++) {
+        char head[4];
+        if (!tls_try_frame(&clients[i], "{\"in\":\"ping\"}") ||
+            !tls_take(&clients[i], head, sizeof(head)))
+            lost++;
+        ERR_clear_error();
+        tls_close(&clients[i]);
+    }
+    ck_assert_int_ge(lost, SOME);
+    ck_assert_int_ge(count - lost, SOME);
+}
+END_TEST
+
 /* The queue is every worker's, so one module can end it for all, around libc. */
 START_TEST(a_queue_that_a_module_has_shut_down_is_made_anew_by_a_reload)
 {
@@ -926,6 +972,7 @@ E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be
          former_gates_end_when_their_time_is_over_and_the_log_tells_it,
          connections_outlive_an_upgrade, tickets_outlive_reloads_and_upgrades,
          a_gate_that_dies_is_replaced_and_nothing_else_ends,
+         the_end_of_a_gate_costs_its_share_of_the_clients,
          a_queue_that_a_module_has_shut_down_is_made_anew_by_a_reload,
          a_quit_answers_what_is_under_way, handshakes_that_stop_are_ended,
          clients_that_speak_no_tls_are_told_in_the_log, no_process_but_the_gates_has_a_key,
