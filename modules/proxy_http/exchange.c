@@ -181,6 +181,8 @@ static void set_options(struct exchange *exchange, const struct settings *settin
     if (settings->certificate.path != NULL) {
         set_file(transfer, CURLOPT_SSLCERT_BLOB, &settings->certificate);
         set_file(transfer, CURLOPT_SSLKEY_BLOB, &settings->key);
+        /* OpenSSL would ask a terminal for the passphrase of a key that has one. */
+        curl_easy_setopt(transfer, CURLOPT_KEYPASSWD, "");
     }
     curl_easy_setopt(transfer, CURLOPT_POST, 1L);
     curl_easy_setopt(transfer, CURLOPT_READFUNCTION, give_body);
