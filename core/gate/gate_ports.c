@@ -25,20 +25,35 @@ static const char *const *alpn_of(uint8_t protocol)
     return protocol == PROTOCOL_FRAME ? frames : none;
 }
 
-/* Returns when it expires. */
+struct expiry {
+    const char *address; /* where the certificates are used */
+    int64_t first;       /* when the first of them expires */
+};
+
+/* A tls_expiry. */
+static void warn_of(void *data, const char *whose, int64_t at)
+{
+    struct expiry *expiry = data;
+    int64_t left = at - time(NULL);
+
+    if (left < 0)
+        log_error("%s: the certificate of %s has expired: clients that go by it do not connect",
+                  expiry->address, whose);
+    else if (left < WARN_DAYS * DAY_S)
+        log_warn("%s: the certificate of %s expires in %lld days", expiry->address, whose,
+                 (long long)(left / DAY_S));
+    if (at < expiry->first)
+        expiry->first = at;
+}
+
+/* Returns when the first expires. */
 static int64_t warn_of_expiry(const struct tls_table *tls, const struct tls_context *context,
                               const char *address)
 {
-    char name[256];
-    int64_t expires = tls->expires(context, name, sizeof(name)), left = expires - time(NULL);
+    struct expiry expiry = {.address = address, .first = INT64_MAX};
 
-    if (left < 0)
-        log_error("%s: the certificate of \"%s\" has expired: clients that check it do not connect",
-                  address, name);
-    else if (left < WARN_DAYS * DAY_S)
-        log_warn("%s: the certificate of \"%s\" expires in %lld days", address, name,
-                 (long long)(left / DAY_S));
-    return expires;
+    tls->expiries(context, warn_of, &expiry);
+    return expiry.first;
 }
 
 /* `address` is for messages. */

@@ -13,7 +13,7 @@
 
 #include "base/error.h"
 
-#define TLS_TABLE_VERSION    4u /* raised when anything below changes */
+#define TLS_TABLE_VERSION    5u /* raised when anything below changes */
 #define TLS_TICKET_KEY       80u
 #define TLS_CERTIFICATES_MAX 64u
 
@@ -90,6 +90,8 @@ struct tls_agreed {
 struct tls_context;
 struct tls_session;
 
+typedef void (*tls_expiry)(void *data, const char *whose, int64_t at);
+
 struct tls_table {
     uint32_t version; /* TLS_TABLE_VERSION */
     const char *library;
@@ -99,8 +101,9 @@ struct tls_table {
     struct tls_context *(*serve)(const struct tls_server *settings, char *why, size_t size);
     struct tls_context *(*call)(const struct tls_client *settings, char *why, size_t size);
     void (*release)(struct tls_context *context);
-    /* The moment when the first of its certificates expires, in seconds since 1970, and of whom. */
-    int64_t (*expires)(const struct tls_context *context, char *name, size_t size);
+    /* Calls `each` for all certificates of a server, with those that lead to their authorities:
+     * whose it is, and when it expires, in seconds since 1970. */
+    void (*expiries)(const struct tls_context *context, tls_expiry each, void *data);
 
     /* A session over the socket `fd`. A client's is with `name`, which is checked against the
      * server's certificate unless the context is unverified. NULL without memory. */

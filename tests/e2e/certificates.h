@@ -33,4 +33,17 @@ static inline void tls_make(const struct server *server, const char *name, const
     tls_make_for(server, name, hosts, signer, 90);
 }
 
+/* What else openssl(1) can, in the folder of the certificates. */
+static inline void tls_shell(const struct server *server, const char *script)
+{
+    struct run run = run_command(
+        (const char *const[]){"/bin/sh", "-ec",
+                              keep_printf("cd '%s/tls'; %s", server->prefix, script), NULL},
+        NULL, PATIENCE_MS);
+
+    expect_status(&run, 0);
+}
+
+#define TLS_LOCK "openssl pkey -aes256 -passout pass:secret -out locked.key -in "
+
 #endif

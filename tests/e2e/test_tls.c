@@ -188,7 +188,32 @@ START_TEST(clients_certificates_are_asked_for_as_configured)
     ck_assert(is_served(server, lenient, &good));
     ck_assert(is_served(server, lenient, &none));
     ck_assert(!is_served(server, lenient, &bad));
-    server_wait_log(server, "the TLS handshake with 127.0.0.1:");
+    server_wait_log(server, "has failed: it has shown no certificate, which ssl_verify_client");
+    server_wait_log(server,
+                    "has failed: its certificate (\"other\") is not trusted: it is signed by "
+                    "itself");
+}
+END_TEST
+
+/* Of an authority that another one has signed: only its own clients, and the other one's file is
+ * not needed. */
+START_TEST(an_authority_below_another_is_trusted_by_itself)
+{
+    struct server *server = server_new();
+    int port = free_port();
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    tls_make(server, "root", "DNS:root", NULL);
+    tls_make(server, "between", "DNS:between\nbasicConstraints=critical,CA:TRUE", "root");
+    tls_make(server, "client", "DNS:client", "between");
+    tls_make(server, "roots", "DNS:roots", "root");
+    serve_tls(server, port, PAIR("localhost"),
+              "ssl_verify_client on; ssl_client_certificate tls/between.pem;");
+    ck_assert(is_served(server, port, &(struct tls_options){.identity = "client"}));
+    ck_assert(!is_served(server, port, &(struct tls_options){.identity = "roots"}));
+    server_wait_log(server,
+                    "its certificate (\"roots\") is not trusted: \"root\", who signed it, is "
+                    "not among");
 }
 END_TEST
 
@@ -907,9 +932,13 @@ START_TEST(certificates_that_cannot_be_used_are_refused)
         {"ssl_certificate tls/localhost.pem; ssl_certificate_key tls/other.key;",
          "does not belong to the certificate"},
         {"ssl_certificate tls/localhost.key; ssl_certificate_key tls/localhost.key;",
-         "tls/localhost.key cannot be used: no start line"},
+         "tls/localhost.key cannot be used: it holds no certificate in PEM"},
+        {"ssl_certificate tls/localhost.pem; ssl_certificate_key tls/localhost.pem;",
+         "tls/localhost.pem cannot be used: it holds no key in PEM"},
+        {"ssl_certificate tls/localhost.pem; ssl_certificate_key tls/rsa.key;",
+         "tls/localhost.pem, whose first one is that of \"localhost\""},
         {"ssl_certificate tls/localhost.pem; ssl_certificate_key tls/locked.key;",
-         "tls/locked.key cannot be used"},
+         "tls/locked.key cannot be used: it has a passphrase"},
         {PAIR("localhost") "ssl_ciphers none-such;", "names no cipher that OpenSSL knows"},
         {PAIR("localhost") "ssl_verify_client on;", "needs \"ssl_client_certificate\""},
         {PAIR("localhost") "ssl_verify_client on; ssl_client_certificate tls/none.pem;",
@@ -922,17 +951,12 @@ START_TEST(certificates_that_cannot_be_used_are_refused)
     struct server *server = serve(&port, "");
 
     tls_make(server, "other", "DNS:other", NULL);
-    struct run run = run_command(
-        (const char *const[]){"/usr/bin/openssl", "pkey", "-aes256", "-passout", "pass:secret",
-                              "-in", server_path(server, "tls/localhost.key"), "-out",
-                              server_path(server, "tls/locked.key"), NULL},
-        NULL, PATIENCE_MS);
-    expect_status(&run, 0);
+    tls_shell(server, TLS_LOCK "localhost.key; openssl genrsa -out rsa.key 2048");
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         server_conf(
             server, "",
             keep_printf("method ping; listen 127.0.0.1:%d ssl; %s", port, rows[i].directives));
-        run = test_conf(server);
+        struct run run = test_conf(server);
         ck_assert_msg(run.status == 1, "this is good: %s", rows[i].directives);
         expect_part(run.err, i == 0 ? "needs \"ssl_certificate\"" : rows[i].words);
         server_reload_refused(server, i == 0 ? "needs \"ssl_certificate\"" : rows[i].words);
@@ -941,14 +965,20 @@ START_TEST(certificates_that_cannot_be_used_are_refused)
 }
 END_TEST
 
-START_TEST(a_certificate_that_expires_soon_is_told)
+START_TEST(certificates_that_expire_soon_are_told)
 {
     struct server *server = server_new();
     int port = free_port();
 
     tls_make_for(server, "soon", "DNS:localhost", NULL, 10);
-    serve_tls(server, port, PAIR("soon"), "");
+    tls_make(server, "root", "DNS:root", NULL);
+    tls_make_for(server, "between", "DNS:between\nbasicConstraints=critical,CA:TRUE", "root", 20);
+    tls_make(server, "lasts", "DNS:lasts", "between");
+    tls_shell(server, "cat lasts.pem between.pem >chain.pem");
+    serve_tls(server, port, PAIR("soon"),
+              "ssl_certificate tls/chain.pem; ssl_certificate_key tls/lasts.key;");
     server_wait_log(server, "the certificate of \"soon\" expires in ");
+    server_wait_log(server, "the certificate of \"between\" (behind \"lasts\") expires in ");
     const struct run run = pillion("status", "--prometheus", "-p", server->prefix);
     const char *shown = strstr(run.out, "\npillion_certificate_expiry_timestamp_seconds ");
     ck_assert_ptr_nonnull(shown);
@@ -961,6 +991,7 @@ END_TEST
 E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be_called,
          modules_see_the_client_and_what_was_agreed_on, the_certificate_is_the_one_of_the_name,
          clients_certificates_are_asked_for_as_configured,
+         an_authority_below_another_is_trusted_by_itself,
          a_session_goes_on_only_where_clients_are_verified_alike,
          versions_are_those_that_are_configured, a_protocol_that_is_not_spoken_is_refused,
          nobody_negotiates_anew, weak_ciphers_are_not_offered,
@@ -977,4 +1008,4 @@ E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be
          a_quit_answers_what_is_under_way, handshakes_that_stop_are_ended,
          clients_that_speak_no_tls_are_told_in_the_log, no_process_but_the_gates_has_a_key,
          gates_are_locked_down_and_serve, certificates_that_cannot_be_used_are_refused,
-         a_certificate_that_expires_soon_is_told)
+         certificates_that_expire_soon_are_told)

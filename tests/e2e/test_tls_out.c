@@ -223,7 +223,8 @@ START_TEST(files_that_cannot_be_used_are_refused)
 {
     struct behind there = behind("IP:127.0.0.1");
     struct server *front = in_front(there.port, trusts(&there, "authority"));
-    const char *pem = file(&there, "other.pem"), *key = file(&there, "server.key");
+    const char *pem = file(&there, "other.pem"), *key = file(&there, "server.key"),
+               *rsa = file(&there, "rsa.key");
     const struct {
         const char *directives, *said;
     } rows[] = {
@@ -234,11 +235,14 @@ START_TEST(files_that_cannot_be_used_are_refused)
         {keep_printf("ssl_certificate_key %s;", key), "it needs ssl_certificate"},
         {keep_printf("ssl_certificate %s; ssl_certificate_key %s;", pem, key),
          "does not belong to the certificate"},
+        {keep_printf("ssl_certificate %s; ssl_certificate_key %s;", pem, rsa),
+         "does not belong to the certificate"},
         {keep_printf("ssl_verify off; ssl_trusted_certificate %s;", pem),
          "looks at no certificate"},
         {"ssl_name \"\";", "it takes a name"},
     };
 
+    tls_shell(there.server, "openssl genrsa -out rsa.key 2048");
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         configure(front, there.port, rows[i].directives);
         server_reload_refused(front, rows[i].said);
@@ -473,6 +477,14 @@ START_TEST(a_service_of_https_is_asked_with_a_certificate)
     server_reload(front);
     client_ask(client, "{\"in\":\"ping\"}");
     server_wait_log(front, "unable to get local issuer certificate");
+    tls_shell(there.server, TLS_LOCK "'client one.key'");
+    configure_http(front, there.port,
+                   keep_printf("ca %s; ssl_certificate \"%s\"; ssl_certificate_key %s;",
+                               file(&there, "authority.pem"), file(&there, "client one.pem"),
+                               file(&there, "locked.key")));
+    server_reload(front);
+    expect_part(client_ask(client, "{\"in\":\"ping\"}"), "upstream_unavailable");
+    server_wait_log(front, "unable to set private key file");
     configure_http(front, there.port, "ssl_certificate_key /dev/null;");
     server_reload_refused(front, "is no regular file");
     configure_http(front, there.port,

@@ -43,10 +43,14 @@ static bool trust(SSL_CTX *ctx, const struct tls_pem *pem, char *why, size_t siz
     }
     good = good && at_the_end();
     BIO_free(bio);
+    trust_each(ctx);
     if (good && count > 0)
         return true;
-    return fail(why, size, "the certificates of authorities in %s cannot be used: %s", pem->name,
-                good ? "there is none in it" : error_words());
+    if (good)
+        return fail(why, size,
+                    "the certificates of authorities in %s cannot be used: there is none in it",
+                    pem->name);
+    return fail_authorities(why, size, pem->name);
 }
 
 /* The certificate, and behind it those that lead to an authority. */
@@ -80,21 +84,16 @@ static bool use_key(SSL_CTX *ctx, const struct tls_pem *pem)
 
 static bool identify(SSL_CTX *ctx, const struct tls_client *settings, char *why, size_t size)
 {
-    const char *certificate = settings->certificate.name, *key = settings->key.name;
+    const char *certificate = settings->certificate.name;
 
     ERR_clear_error();
     if (certificate == NULL)
         return true;
     if (!use_certificate(ctx, &settings->certificate))
-        return fail(why, size, "the certificate %s cannot be used: %s", certificate, error_words());
-    if (use_key(ctx, &settings->key))
-        return true;
-    unsigned long code = ERR_peek_error();
-    if (ERR_GET_LIB(code) == ERR_LIB_X509 && (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH ||
-                                              ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH))
-        return fail(why, size, "the key %s does not belong to the certificate %s", key,
-                    certificate);
-    return fail(why, size, "the key %s cannot be used: %s", key, error_words());
+        return fail_certificate(why, size, certificate);
+    X509 *first = SSL_CTX_get0_certificate(ctx);
+    return (use_key(ctx, &settings->key) && SSL_CTX_check_private_key(ctx) == 1) ||
+           fail_key(why, size, settings->key.name, certificate, first);
 }
 
 /* ---- Contexts ---- */
@@ -107,8 +106,7 @@ static bool set_trust(struct tls_context *context, const struct tls_client *sett
     ERR_clear_error();
     if (settings->unverified)
         return true;
-    SSL_CTX_set_verify(context->first, SSL_VERIFY_PEER, NULL);
-    client_words_prepare(context->first);
+    certificate_words_prepare(context->first, SSL_VERIFY_PEER);
     context->trusted = strdup(file == NULL ? "the system's" : file);
     if (file != NULL)
         return trust(context->first, &settings->authorities, why, size);
@@ -176,7 +174,7 @@ struct tls_session *client_session(struct tls_context *context, int fd, const ch
                       X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     session->name = host_of(name);
     session->trusted = context->trusted;
-    client_words_of(session);
+    certificate_words_of(session);
     bool good = session->name != NULL && SSL_set_fd(session->ssl, fd) == 1;
     if (good && is_address(session->name))
         good = X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(session->ssl), session->name) == 1;

@@ -25,17 +25,11 @@ static bool use_pair(SSL_CTX *ctx, const struct tls_pair *pair, char *why, size_
 {
     ERR_clear_error();
     if (SSL_CTX_use_certificate_chain_file(ctx, pair->certificate) != 1)
-        return fail(why, size, "the certificate %s cannot be used: %s", pair->certificate,
-                    error_words());
-    if (SSL_CTX_use_PrivateKey_file(ctx, pair->key, SSL_FILETYPE_PEM) == 1 &&
-        SSL_CTX_check_private_key(ctx) == 1)
-        return true;
-    unsigned long code = ERR_peek_error();
-    if (ERR_GET_LIB(code) == ERR_LIB_X509 && (ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH ||
-                                              ERR_GET_REASON(code) == X509_R_KEY_TYPE_MISMATCH))
-        return fail(why, size, "the key %s does not belong to the certificate %s", pair->key,
-                    pair->certificate);
-    return fail(why, size, "the key %s cannot be used: %s", pair->key, error_words());
+        return fail_certificate(why, size, pair->certificate);
+    X509 *first = SSL_CTX_get0_certificate(ctx);
+    return (SSL_CTX_use_PrivateKey_file(ctx, pair->key, SSL_FILETYPE_PEM) == 1 &&
+            SSL_CTX_check_private_key(ctx) == 1) ||
+           fail_key(why, size, pair->key, pair->certificate, first);
 }
 
 static bool answers_for(SSL_CTX *ctx, const char *name)
@@ -142,13 +136,12 @@ static bool set_verify(SSL_CTX *ctx, const struct tls_server *settings, char *wh
         return true;
     STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(settings->authorities);
     if (names == NULL || SSL_CTX_load_verify_file(ctx, settings->authorities) != 1)
-        return fail(why, size, "the certificates of authorities in %s cannot be used: %s",
-                    settings->authorities, error_words());
+        return fail_authorities(why, size, settings->authorities);
     SSL_CTX_set_client_CA_list(ctx, names);
-    SSL_CTX_set_verify(
-        ctx,
-        SSL_VERIFY_PEER | (settings->verify == TLS_VERIFY_ON ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
-        NULL);
+    trust_each(ctx);
+    certificate_words_prepare(
+        ctx, SSL_VERIFY_PEER |
+                 (settings->verify == TLS_VERIFY_ON ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0));
     return true;
 }
 
@@ -253,6 +246,8 @@ static struct tls_context *serve(const struct tls_server *settings, char *why, s
     if (key_index == 0) /* 0 is taken by OpenSSL itself */
         key_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
     set_alpn(context, settings->alpn);
+    if (settings->verify != TLS_VERIFY_OFF)
+        context->trusted = strdup(settings->authorities);
     context->ticket_keys = settings->ticket_keys;
     context->ticket_context = settings->ticket_context;
     for (size_t i = 0; i < settings->pair_count; i++) {
@@ -269,32 +264,39 @@ static struct tls_context *serve(const struct tls_server *settings, char *why, s
     return context;
 }
 
-static int64_t expiry_of(SSL_CTX *ctx, char *name, size_t size)
+/* `leaf`: the certificate that this one leads to an authority; or itself. */
+static void tell_expiry(X509 *certificate, X509 *leaf, tls_expiry each, void *data)
 {
-    X509 *certificate = SSL_CTX_get0_certificate(ctx);
+    char name[128], own[128], whose[300];
     struct tm when;
 
-    if (certificate == NULL || ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) != 1)
-        return INT64_MAX;
-    if (X509_NAME_get_text_by_NID(X509_get_subject_name(certificate), NID_commonName, name,
-                                  (int)size) < 0)
-        snprintf(name, size, "(no name)");
-    return timegm(&when);
+    if (ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &when) != 1)
+        return;
+    common_name(X509_get_subject_name(certificate), name, sizeof(name));
+    common_name(X509_get_subject_name(leaf), own, sizeof(own));
+    if (certificate == leaf)
+        snprintf(whose, sizeof(whose), "\"%s\"", name);
+    else
+        snprintf(whose, sizeof(whose), "\"%s\" (behind \"%s\")", name, own);
+    each(data, whose, timegm(&when));
 }
 
-static int64_t expires(const struct tls_context *context, char *name, size_t size)
+static void expiries_of(SSL_CTX *ctx, tls_expiry each, void *data)
 {
-    int64_t first = expiry_of(context->first, name, size);
-    char other[256];
+    X509 *leaf = SSL_CTX_get0_certificate(ctx);
+    STACK_OF(X509) *chain = NULL;
 
-    for (size_t i = 0; i < context->other_count; i++) {
-        int64_t at = expiry_of(context->others[i], other, sizeof(other));
-        if (at < first) {
-            first = at;
-            snprintf(name, size, "%s", other);
-        }
-    }
-    return first;
+    SSL_CTX_get0_chain_certs(ctx, &chain);
+    tell_expiry(leaf, leaf, each, data);
+    for (int i = 0; i < sk_X509_num(chain); i++)
+        tell_expiry(sk_X509_value(chain, i), leaf, each, data);
+}
+
+static void expiries(const struct tls_context *context, tls_expiry each, void *data)
+{
+    expiries_of(context->first, each, data);
+    for (size_t i = 0; i < context->other_count; i++)
+        expiries_of(context->others[i], each, data);
 }
 
 /* ---- Sessions ---- */
@@ -304,6 +306,8 @@ static struct tls_session *session_accept(struct tls_context *context, int fd)
     struct tls_session *session = session_new(context);
 
     if (session != NULL && socket_use(session, fd)) {
+        session->trusted = context->trusted;
+        certificate_words_of(session);
         SSL_set_accept_state(session->ssl);
         return session;
     }
@@ -340,24 +344,42 @@ static enum tls_cause cause_of(unsigned long code, int number)
     }
 }
 
+/* What a client's handshake fails of, as far as an operator can do something about it. */
+static const char *words_of(unsigned long code)
+{
+    switch (ERR_GET_LIB(code) == ERR_LIB_SSL ? ERR_GET_REASON(code) : 0) {
+    case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE:
+        return "it has shown no certificate, which ssl_verify_client asks for";
+    case SSL_R_TLSV1_ALERT_UNKNOWN_CA:
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN:
+    case SSL_R_SSLV3_ALERT_BAD_CERTIFICATE:
+        return "it does not take the server's certificate (ssl_certificate)";
+    case SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED:
+        return "it says that the server's certificate has expired";
+    case SSL_R_UNSUPPORTED_PROTOCOL:
+        return "it speaks no version of ssl_protocols";
+    case SSL_R_NO_SHARED_CIPHER:
+        return "it has no cipher in common with ssl_ciphers, or none for the key of the "
+               "certificate";
+    default:
+        return NULL;
+    }
+}
+
 /* Of a handshake that has failed for a certificate, the verification tells more than the alert. */
 static enum tls_status broken(struct tls_session *session, int number)
 {
-    long verified = SSL_get_verify_result(session->ssl);
+    unsigned long code = ERR_peek_error();
 
-    session->cause = cause_of(ERR_peek_error(), number);
+    session->cause = session->judged ? TLS_CAUSE_CERTIFICATE : cause_of(code, number);
     if (session->name != NULL) {
         client_words_broken(session, number);
-    } else if (verified != X509_V_OK && !SSL_is_init_finished(session->ssl)) {
-        session->cause = TLS_CAUSE_CERTIFICATE;
-        snprintf(session->why, sizeof(session->why), "the certificate is not valid: %s",
-                 X509_verify_cert_error_string(verified));
-        ERR_clear_error();
-    } else if (ERR_peek_error() == 0 && number != 0) {
-        snprintf(session->why, sizeof(session->why), "%s", strerror(number));
-    } else {
-        snprintf(session->why, sizeof(session->why), "%s", error_words());
+        return TLS_BROKEN;
     }
+    const char *words = code == 0 && number != 0 ? strerror(number) : words_of(code);
+    if (!session->judged)
+        snprintf(session->why, sizeof(session->why), "%s", words != NULL ? words : error_words());
+    ERR_clear_error();
     return TLS_BROKEN;
 }
 
@@ -482,7 +504,7 @@ __attribute__((visibility("default"))) const struct tls_table pillion_tls_table 
     .serve = serve,
     .call = client_context,
     .release = context_release,
-    .expires = expires,
+    .expiries = expiries,
     .accept = session_accept,
     .connect = client_session,
     .end = session_end,
