@@ -276,7 +276,8 @@ static void store_default(struct scope *scope, const struct conf_directive *dire
 /* ---- names ---- */
 
 /* Offers the name of a MODULE_ directive, so that `redis_methd` suggests `redis_method`. Only the
- * part after the module's name is compared. */
+ * part after the module's name is compared, which alone has to be near: with the module's name,
+ * `ssl_verify_depth` would be. */
 static void offer_any_module(struct scope *scope, const struct conf_directive *directive,
                              const char *name, struct suggest *suggest)
 {
@@ -284,6 +285,10 @@ static void offer_any_module(struct scope *scope, const struct conf_directive *d
     struct text whole = {0};
 
     if (underscore == NULL || underscore == name)
+        return;
+    struct suggest last = suggest_start(underscore + 1);
+    suggest_offer(&last, directive->name + sizeof(CONF_ANY_MODULE));
+    if (last.nearest == NULL)
         return;
     text_printf(&whole, "%.*s%s", (int)(underscore - name), name,
                 directive->name + sizeof(CONF_ANY_MODULE) - 1);

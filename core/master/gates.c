@@ -190,6 +190,10 @@ static void gate_ended(struct child *child, int status)
     describe_status(status, how, sizeof(how));
     if (leaving && status == 0)
         log_info("gate %u has no clients any more and has ended", gate->seat);
+    else if (master.mode == MASTER_RUNNING && !gate->ready)
+        report(JOURNAL_GATE_ENDED, &(struct report_subject){.pid = child->pid},
+               "gate %u (pid %d) could not begin to serve (%s): %s", gate->seat, (int)child->pid,
+               how, leaving ? "it is not needed any more" : "another is tried");
     else if (master.mode == MASTER_RUNNING)
         report(JOURNAL_GATE_ENDED, &(struct report_subject){.pid = child->pid},
                "gate %u (pid %d) ended (%s): its clients are disconnected%s", gate->seat,

@@ -681,6 +681,35 @@ START_TEST(the_cipher_is_the_servers_choice_and_nothing_is_compressed)
 }
 END_TEST
 
+START_TEST(a_name_may_have_a_certificate_for_each_type_of_key)
+{
+    static const struct {
+        const char *ciphers, *shown;
+    } rows[] = {{"ECDHE-ECDSA-AES128-GCM-SHA256", "CN = localhost"},
+                {"ECDHE-RSA-AES128-GCM-SHA256", "CN = of RSA"}};
+    struct server *server = server_new();
+    int port = free_port();
+
+    tls_make(server, "localhost", "DNS:localhost", NULL);
+    tls_make(server, "other", "DNS:other", NULL);
+    tls_shell(server, "openssl req -x509 -newkey rsa:2048 -nodes -days 20 -subj '/CN=of RSA' "
+                      "-addext subjectAltName=DNS:localhost -keyout rsa.key -out rsa.pem");
+    server_conf(server, "",
+                keep_printf("method ping; listen 127.0.0.1:%d ssl; " PAIR("other") PAIR("localhost")
+                                PAIR("rsa"),
+                            port));
+    server_start(server);
+    server_wait_log(server, "the certificate of \"of RSA\" expires in ");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        struct run run = s_client(port,
+                                  (const char *const[]){"-tls1_2", "-cipher", rows[i].ciphers,
+                                                        "-servername", "localhost", NULL},
+                                  "");
+        expect_part(run.out, keep_printf("subject=%s", rows[i].shown));
+    }
+}
+END_TEST
+
 /* RFC 7301 section 3.2: no_application_protocol, 120. */
 START_TEST(alpn_without_anything_in_common_gets_the_alert_for_it)
 {
@@ -1026,6 +1055,7 @@ E2E_MAIN("tls_hard", handshakes_are_counted_by_version_and_reason,
          a_header_may_come_in_pieces_and_must_come, former_versions_are_refused_with_an_alert,
          weak_ciphers_are_refused_one_by_one,
          the_cipher_is_the_servers_choice_and_nothing_is_compressed,
+         a_name_may_have_a_certificate_for_each_type_of_key,
          alpn_without_anything_in_common_gets_the_alert_for_it, names_that_are_none_harm_nobody,
          heartbeats_are_not_answered, no_ticket_allows_early_data, tickets_outlive_their_gates,
          what_is_no_hello_ends_and_is_counted, plain_http_is_answered_and_counted,

@@ -553,6 +553,9 @@ START_TEST(methods_are_checked)
                           "unknown directive \"redis_methd\"; did you mean \"redis_method\"?");
     expect_server_message("max_fram 1k;",
                           "unknown directive \"max_fram\"; did you mean \"max_frame\"?");
+    expect_server_message(
+        "ssl_verify_depth 2;",
+        "unknown directive \"ssl_verify_depth\"; did you mean \"ssl_verify_client\"?");
     expect_server_message("_method a;", "unknown directive \"_method\"; did you mean \"method\"?");
     static const char *const wrong[] = {"greet", ".greet", "hello.", "."};
     for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {

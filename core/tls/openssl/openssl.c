@@ -39,6 +39,36 @@ static bool answers_for(SSL_CTX *ctx, const char *name)
            X509_check_host(certificate, name, 0, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
 }
 
+static const ASN1_OCTET_STRING *names_of(SSL_CTX *ctx)
+{
+    const X509 *certificate = SSL_CTX_get0_certificate(ctx);
+    int at = X509_get_ext_by_NID(certificate, NID_subject_alt_name, -1);
+    return at < 0 ? NULL : X509_EXTENSION_get_data(X509_get_ext(certificate, at));
+}
+
+/* True when both are for the same names with keys of two types, as RSA and ECDSA are: OpenSSL shows
+ * a client the one that it can use, if one context has both. */
+static bool are_twins(SSL_CTX *one, SSL_CTX *other)
+{
+    const ASN1_OCTET_STRING *a = names_of(one), *b = names_of(other);
+    const EVP_PKEY *key = SSL_CTX_get0_privatekey(other);
+
+    return a != NULL && b != NULL && ASN1_OCTET_STRING_cmp(a, b) == 0 &&
+           !EVP_PKEY_is_a(SSL_CTX_get0_privatekey(one), EVP_PKEY_get0_type_name(key));
+}
+
+/* The earlier context that `ctx` is a twin of, or NULL. */
+static SSL_CTX *twin_of(const struct tls_context *context, SSL_CTX *ctx)
+{
+    if (context->first == NULL || are_twins(context->first, ctx))
+        return context->first;
+    for (size_t i = 0; i < context->other_count; i++) {
+        if (are_twins(context->others[i], ctx))
+            return context->others[i];
+    }
+    return NULL;
+}
+
 /* The certificate for the name that the client asks for; the first one when there is none. */
 static int choose_certificate(SSL *ssl, int *alert, void *argument)
 {
@@ -237,6 +267,25 @@ static SSL_CTX *server_ctx(struct tls_context *context, const struct tls_server 
     return NULL;
 }
 
+static bool add_pair(struct tls_context *context, const struct tls_server *settings,
+                     const struct tls_pair *pair, char *why, size_t size)
+{
+    SSL_CTX *ctx = server_ctx(context, settings, pair, why, size);
+
+    if (ctx == NULL)
+        return false;
+    SSL_CTX *twin = twin_of(context, ctx);
+    if (twin != NULL) {
+        SSL_CTX_free(ctx);
+        return use_pair(twin, pair, why, size);
+    }
+    if (context->first == NULL)
+        context->first = ctx;
+    else
+        context->others[context->other_count++] = ctx;
+    return true;
+}
+
 static struct tls_context *serve(const struct tls_server *settings, char *why, size_t size)
 {
     struct tls_context *context = context_new();
@@ -251,15 +300,10 @@ static struct tls_context *serve(const struct tls_server *settings, char *why, s
     context->ticket_keys = settings->ticket_keys;
     context->ticket_context = settings->ticket_context;
     for (size_t i = 0; i < settings->pair_count; i++) {
-        SSL_CTX *ctx = server_ctx(context, settings, &settings->pairs[i], why, size);
-        if (ctx == NULL) {
+        if (!add_pair(context, settings, &settings->pairs[i], why, size)) {
             context_release(context);
             return NULL;
         }
-        if (i == 0)
-            context->first = ctx;
-        else
-            context->others[context->other_count++] = ctx;
     }
     return context;
 }
@@ -283,13 +327,16 @@ static void tell_expiry(X509 *certificate, X509 *leaf, tls_expiry each, void *da
 
 static void expiries_of(SSL_CTX *ctx, tls_expiry each, void *data)
 {
-    X509 *leaf = SSL_CTX_get0_certificate(ctx);
     STACK_OF(X509) *chain = NULL;
 
-    SSL_CTX_get0_chain_certs(ctx, &chain);
-    tell_expiry(leaf, leaf, each, data);
-    for (int i = 0; i < sk_X509_num(chain); i++)
-        tell_expiry(sk_X509_value(chain, i), leaf, each, data);
+    for (long more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_FIRST); more == 1;
+         more = SSL_CTX_set_current_cert(ctx, SSL_CERT_SET_NEXT)) {
+        X509 *leaf = SSL_CTX_get0_certificate(ctx);
+        SSL_CTX_get0_chain_certs(ctx, &chain);
+        tell_expiry(leaf, leaf, each, data);
+        for (int i = 0; i < sk_X509_num(chain); i++)
+            tell_expiry(sk_X509_value(chain, i), leaf, each, data);
+    }
 }
 
 static void expiries(const struct tls_context *context, tls_expiry each, void *data)
