@@ -200,6 +200,11 @@ struct sample *sample_new(const cJSON *stats, uint64_t at_ns)
     return sample;
 }
 
+bool sample_has_tls(const struct sample *sample)
+{
+    return sample->gates > 0 || sample->handshakes + sample->handshakes_failed > 0;
+}
+
 void sample_free(struct sample *sample)
 {
     if (sample == NULL)

@@ -68,6 +68,9 @@ struct sample {
 struct sample *sample_new(const cJSON *stats, uint64_t at_ns);
 void sample_free(struct sample *sample);
 
+/* The server ends TLS, or has: that all its gates have died is to be seen. */
+bool sample_has_tls(const struct sample *sample);
+
 /* Sets what has happened since `before`, unless the server was started in between. A counter that
  * has gone down has begun anew, as those of a module do: what it has counted since then is taken.
  */

@@ -69,7 +69,7 @@ void top_json_append(struct text *out, const struct sample *sample)
     cJSON_AddNumberToObject(top, "crashes", sample->crashes);
     cJSON_AddNumberToObject(top, "hangs", sample->hangs);
     add_calls(top, &sample->lately);
-    if (sample->gates > 0)
+    if (sample_has_tls(sample))
         add_tls(top, sample);
     cJSON *workers = cJSON_AddArrayToObject(top, "workers");
     for (size_t i = 0; i < sample->worker_count; i++)

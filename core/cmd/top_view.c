@@ -189,7 +189,7 @@ static int add_tls(struct text *out, const struct top_view *view, const struct s
 {
     struct text line = {0};
 
-    if (sample->gates == 0 || !has_room(view))
+    if (!sample_has_tls(sample) || !has_room(view))
         return 0;
     tls_line_lately(&line, sample);
     top_view_line(out, view, red(view, sample->handshake_failed_rate > 0), text_string(&line));

@@ -51,7 +51,7 @@ static void append_sums(struct text *out, const struct sample *sample)
     figure_bytes(out, sample->bytes_in, 0);
     text_append_string(out, ", out ");
     figure_bytes(out, sample->bytes_out, 0);
-    if (sample->gates > 0) {
+    if (sample_has_tls(sample)) {
         text_append_char(out, '\n');
         tls_line(out, sample);
     }

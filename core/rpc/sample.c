@@ -60,12 +60,12 @@ static void write_registry(struct text *out, const struct board *board)
     text_append_string(out, "},");
 }
 
-/* What the gates have done, where there are any. */
+/* What the gates have done, where there are any, or were. */
 static void write_tls(struct text *out, const struct board *board)
 {
     uint64_t open = 0;
 
-    if (board_gates(board) == 0)
+    if (board_gates(board) == 0 && board_sum_tls(board, TLS_BEGUN) == 0)
         return;
     for (unsigned v = 0; v < TLS_VERSIONS; v++)
         open += overview_tls_open(board, v);

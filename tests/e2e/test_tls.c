@@ -709,6 +709,31 @@ START_TEST(a_gate_that_dies_is_replaced_and_nothing_else_ends)
 }
 END_TEST
 
+/* A gate reads the files as they are when it begins: here after a renewal that is half done. */
+START_TEST(gates_that_cannot_begin_are_tried_again_and_that_is_seen)
+{
+    pid_t pids[8];
+    int port;
+    struct server *server = serve(&port, "");
+    const char *key = server_path(server, "tls/localhost.key"),
+               *kept = server_path(server, "tls/kept.key");
+
+    ck_assert(shows(server, port, "localhost"));
+    tls_make(server, "other", "DNS:other", NULL);
+    ck_assert_int_eq(rename(key, kept), 0);
+    ck_assert_int_eq(rename(server_path(server, "tls/other.key"), key), 0);
+    wait_until(gates(server, pids, 8) == 2, "there are no gates");
+    kill(pids[0], SIGKILL);
+    kill(pids[1], SIGKILL);
+    server_wait_log(server, "could not begin to serve (exit status 1): another is tried");
+    wait_until(strstr(pillion("status", "-p", server->prefix).out,
+                      "TLS: 0 connections by 0 gates") != NULL,
+               "the status does not show that there is no gate");
+    ck_assert_int_eq(rename(kept, key), 0);
+    ck_assert(shows(server, port, "localhost"));
+}
+END_TEST
+
 static size_t open_files(pid_t pid)
 {
     DIR *folder = opendir(keep_printf("/proc/%d/fd", (int)pid));
@@ -1003,6 +1028,7 @@ E2E_MAIN("tls", curl_calls_a_method_over_tls, any_name_of_the_certificate_may_be
          former_gates_end_when_their_time_is_over_and_the_log_tells_it,
          connections_outlive_an_upgrade, tickets_outlive_reloads_and_upgrades,
          a_gate_that_dies_is_replaced_and_nothing_else_ends,
+         gates_that_cannot_begin_are_tried_again_and_that_is_seen,
          the_end_of_a_gate_costs_its_share_of_the_clients,
          a_queue_that_a_module_has_shut_down_is_made_anew_by_a_reload,
          a_quit_answers_what_is_under_way, handshakes_that_stop_are_ended,
