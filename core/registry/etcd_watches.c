@@ -171,9 +171,11 @@ static void take_look(struct etcd_ask *ask, const struct etcd_answer *answer)
         read_again(watched);
 }
 
-/* The mark is that of before: what the watch tells from now on may be of another etcd. So may be
- * what it has told since a look that has no answer yet: that look's mark is looked for anew,
- * because the answer that is under way may be of the former etcd. */
+/* The watch has begun, and the mark is that of before: what the watch tells from now on may be of
+ * another etcd. A look that was asked for with the watch might be answered by the former etcd,
+ * while the watch is the next one's. What the watch has told since a look that has no answer yet
+ * may be of another etcd, too: that look's mark is looked for anew, because the answer that is
+ * under way may be of the former etcd. */
 static void begin_look(struct etcd_watched *watched)
 {
     if (etcd_link_asked(&watched->look)) {
@@ -191,8 +193,7 @@ static char *make_stream(struct etcd_ask *ask)
     struct etcd_watched *watched = container_of(ask, struct etcd_watched, stream);
 
     /* Another etcd may be in the place of the one that the pages came from, too. */
-    if (watched->goes_on || watched->mark.size > 0)
-        begin_look(watched);
+    watched->is_to_look = watched->goes_on || watched->mark.size > 0;
     watched->goes_on = true;
     return etcd_text_watch(watched->prefix, watched->revision + 1);
 }
@@ -216,6 +217,8 @@ static void tell_change(struct etcd_watched *watched, const struct etcd_change *
  * line without events tells of progress: everything up to its revision was there. */
 static void take_changes(struct etcd_watched *watched, const struct etcd_answer *answer)
 {
+    if (answer->created && watched->is_to_look)
+        begin_look(watched);
     for (size_t i = 0; i < answer->change_count && !watched->dead; i++)
         tell_change(watched, &answer->changes[i]);
     if (watched->dead || answer->fragment)

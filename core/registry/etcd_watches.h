@@ -21,7 +21,8 @@ struct etcd_watched {
     int64_t mark_created; /* the revision in which it came */
     struct text looked;   /* the mark as it was before the watch went on, and its revision */
     int64_t looked_created;
-    bool goes_on; /* the stream has been asked for before */
+    bool goes_on;    /* the stream has been asked for before */
+    bool is_to_look; /* once it has begun */
     /* What has been read so far. */
     struct etcd_row *rows; /* copies */
     size_t row_count, row_room, row_bytes;
