@@ -382,10 +382,11 @@ START_TEST(a_server_that_comes_again_is_asked_again_and_nothing_is_left)
     for (int i = 0; i < 3; i++) {
         server_signal(there.server, SIGTERM);
         server_wait_exit(there.server, PATIENCE_MS);
-        server_wait_log(front, "closed the connection");
+        wait_until(server_metric(front, "proxy", "connected") == 0, "its end is not noticed");
         server_start(there.server);
         comes(client);
     }
+    server_wait_log(front, "closed the connection");
     wait_until(descriptors(worker) <= before, "descriptors are left");
     close(client);
 }
