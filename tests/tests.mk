@@ -48,7 +48,7 @@ $(B)/tests/unit/test_vaults $(B)/tests/unit/test_vault_channels: CHECK_LIBS += $
 $(B)/tests/unit/test_found: CHECK_LIBS += $(call wrap,generation_current directory_memory gateway_look clock_ns timer_set timer_cancel)
 $(B)/tests/unit/test_wants: CHECK_LIBS += $(call wrap,generation_current generation_next workers_first registry_wants)
 $(B)/tests/unit/test_readiness: CHECK_LIBS += $(call wrap,clock_ns timer_set timer_cancel overview_serving overview_holdings)
-$(B)/tests/unit/test_owners: CHECK_LIBS += $(call wrap,board_descriptor state_keep_open $(foreach o,binary inherit directory_memory zones vaults workers handover pid_file control,$(addprefix $(o)_,write read keep_open)))
+$(B)/tests/unit/test_owners: CHECK_LIBS += $(call wrap,board_descriptor state_keep_open generation_current generation_crowded_out $(foreach o,binary inherit directory_memory zones vaults workers handover pid_file control,$(addprefix $(o)_,write read keep_open)))
 
 # A worker's adoption, with vaults that are a table: see adopt_fixture.h.
 $(B)/tests/unit/test_adopt $(B)/tests/unit/test_adopt_batch: CHECK_LIBS += $(call wrap,vault_client_is_open vault_client_take vault_client_drop vault_bank_adopt vault_bank_again dispatch_adopted arena_map files_restored stream_at_rest stream_count timer_set timer_cancel)

@@ -8,6 +8,7 @@
 #include "master/binary.h"
 #include "master/control.h"
 #include "master/directory_memory.h"
+#include "master/generations.h"
 #include "master/handover.h"
 #include "master/inherit.h"
 #include "master/owners.h"
@@ -67,6 +68,23 @@ int __wrap_board_descriptor(void)
     return board_fd;
 }
 
+static struct generation current;
+static bool crowded;
+
+struct generation *__wrap_generation_current(void);
+struct generation *__wrap_generation_current(void)
+{
+    return &current;
+}
+
+bool __wrap_generation_crowded_out(const struct generation *generation, const struct board *board);
+bool __wrap_generation_crowded_out(const struct generation *generation, const struct board *board)
+{
+    (void)board;
+    ck_assert_ptr_eq(generation, &current);
+    return crowded;
+}
+
 void __wrap_state_keep_open(int fd, bool keep);
 void __wrap_state_keep_open(int fd, bool keep)
 {
@@ -95,6 +113,21 @@ START_TEST(every_owner_writes_its_members_once)
         ck_assert_uint_eq(written[i], 1);
     ck_assert_double_eq(cJSON_GetObjectItem(state, "board")->valuedouble, 77);
     cJSON_Delete(state);
+}
+END_TEST
+
+/* Of a generation that served under the binary before, the settings are not known. */
+START_TEST(a_crowded_board_is_told_to_the_next_binary)
+{
+    for (int i = 0; i < 4; i++) {
+        cJSON *state = cJSON_CreateObject();
+        begin(state);
+        crowded = (i & 1) != 0;
+        current.former = (i & 2) != 0;
+        owners_write(state);
+        ck_assert_int_eq(cJSON_IsTrue(cJSON_GetObjectItem(state, "board_crowded")), i == 1);
+        cJSON_Delete(state);
+    }
 }
 END_TEST
 
@@ -142,7 +175,7 @@ START_TEST(the_control_socket_takes_orders_after_all_else_is_read)
 }
 END_TEST
 
-UNIT_MAIN("owners", every_owner_writes_its_members_once,
+UNIT_MAIN("owners", every_owner_writes_its_members_once, a_crowded_board_is_told_to_the_next_binary,
           every_descriptor_of_the_state_stays_open_and_is_closed_again,
           every_owner_is_read_once_and_after_those_that_it_needs,
           the_control_socket_takes_orders_after_all_else_is_read)
