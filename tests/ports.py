@@ -2,7 +2,8 @@
 
 They are below those that outgoing connections get (ip_local_port_range of ip(7)). Other tests may
 run at the same time: as long as this process lives, UDP sockets mark its ports as taken, as those of
-e2e/harness_server.c do.
+e2e/harness_server.c do. They are of an address of their own (tests/ports.h): servers of tests may speak
+UDP themselves.
 
     python3 tests/ports.py COUNT    prints the first, and keeps them until it is ended
 """
@@ -21,7 +22,7 @@ def take(port):
     """Marks the port. False when it is marked, or somebody has it."""
     mark = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        mark.bind(("127.0.0.1", port))
+        mark.bind(("127.0.0.3", port))
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

@@ -1,5 +1,5 @@
 /* A real dnsmasq for end-to-end tests, which ends with the test. It answers from its configuration
- * alone, at a port of 127.0.0.2: the harness marks ports of 127.0.0.1 as taken by UDP sockets. */
+ * alone, at a port of 127.0.0.2. */
 #ifndef PILLION_TESTS_DNS_SERVER_H
 #define PILLION_TESTS_DNS_SERVER_H
 

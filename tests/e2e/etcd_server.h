@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../ports.h"
+
 #define ETCD_MEMBERS_MAX 3
 
 struct etcd_member_process {
@@ -60,13 +62,13 @@ static inline int etcd_free_port(void)
         last = (unsigned)getpid() * 7919u;
     for (int i = 0; i < 10000; i++) {
         int port = 12000 + (int)(last++ % 18000);
-        struct sockaddr_in address = {.sin_family = AF_INET,
-                                      .sin_port = htons((uint16_t)port),
-                                      .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
         int mark = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        bool bound = bind(mark, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-                     bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+        address.sin_addr.s_addr = htonl(PORT_MARKS);
+        bool bound = bind(mark, (struct sockaddr *)&address, sizeof(address)) == 0;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        bound = bound && bind(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
         close(fd);
         if (bound)
             return port;

@@ -17,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../ports.h"
+
 #define PORT_FIRST 20000
 #define PORT_COUNT 12000
 #define ARGS_MAX   32
@@ -79,12 +81,13 @@ static void copy_modules(const struct server *server, const char *folder)
         closedir(directory);
 }
 
-/* Binds a socket to a port of the loopback; -1 when the port is taken. */
+/* Binds a socket to a port of 127.0.0.1, or, for a mark (UDP), of PORT_MARKS; -1 when the port is
+ * taken. */
 static int bind_port(int type, int port)
 {
-    const struct sockaddr_in address = {.sin_family = AF_INET,
-                                        .sin_port = htons((uint16_t)port),
-                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    uint32_t host = type == SOCK_DGRAM ? PORT_MARKS : INADDR_LOOPBACK;
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(host)};
     int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), on = type == SOCK_STREAM;
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
