@@ -48,6 +48,7 @@ $(B)/tests/unit/test_vaults $(B)/tests/unit/test_vault_channels: CHECK_LIBS += $
 $(B)/tests/unit/test_found: CHECK_LIBS += $(call wrap,generation_current directory_memory gateway_look clock_ns timer_set timer_cancel)
 $(B)/tests/unit/test_wants: CHECK_LIBS += $(call wrap,generation_current generation_next workers_first registry_wants)
 $(B)/tests/unit/test_readiness: CHECK_LIBS += $(call wrap,clock_ns timer_set timer_cancel overview_serving overview_holdings)
+$(B)/tests/unit/test_loop: CHECK_LIBS += $(call wrap,epoll_wait)
 $(B)/tests/unit/test_owners: CHECK_LIBS += $(call wrap,board_descriptor state_keep_open generation_current generation_crowded_out $(foreach o,binary inherit directory_memory zones vaults workers handover pid_file control,$(addprefix $(o)_,write read keep_open)))
 
 # A worker's adoption, with vaults that are a table: see adopt_fixture.h.

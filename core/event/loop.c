@@ -323,18 +323,19 @@ static void note_wake(struct loop *loop)
     loop->woke_ns = loop->now = now;
 }
 
-/* Notes up to when this batch has all events. After a wait that a signal has ended it has none, and
- * a full batch leaves some behind: those come in the next ones, since the kernel goes around. */
+/* Notes up to when this batch has all events: until its wait began, as the process may have been
+ * stopped between the wait's end and now. After a wait that a signal has ended it has none, and a
+ * full batch leaves some behind: those come in the next ones, since the kernel goes around. */
 static void note_heard(struct loop *loop, int count)
 {
     if (count != EVENTS_PER_BATCH)
         loop->full_batches = 0;
     else if (loop->full_batches++ == 0)
-        loop->full_since_ns = loop->woke_ns;
+        loop->full_since_ns = loop->idle_ns;
     bool around = loop->full_batches * EVENTS_PER_BATCH >= loop->watch_count;
     uint64_t heard = 0;
     if (count >= 0 && loop->full_batches == 0)
-        heard = loop->woke_ns;
+        heard = loop->idle_ns;
     else if (count >= 0 && around)
         heard = loop->full_since_ns;
     if (around)

@@ -588,6 +588,44 @@ START_TEST(timer_is_not_starved_by_watches_that_are_always_ready)
 }
 END_TEST
 
+/* What becomes ready when a wait has its events, but has not returned; -1: nothing. */
+static int late_fd = -1;
+static bool was_early;
+
+int __real_epoll_wait(int fd, struct epoll_event *events, int count, int ms);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int count, int ms);
+int __wrap_epoll_wait(int fd, struct epoll_event *events, int count, int ms)
+{
+    bool early = clock_ns() < tardy.due;
+    int got = __real_epoll_wait(fd, events, count, ms);
+
+    if (late_fd >= 0) {
+        was_early = early;
+        ck_assert_int_eq(eventfd_write(late_fd, 1), 0);
+        late_fd = -1;
+        pass(tardy.due);
+    }
+    return got;
+}
+
+/* As where the process is stopped there. */
+START_TEST(timer_fires_after_what_was_ready_when_a_wait_returned)
+{
+    was_early = false;
+    for (uint64_t wait_ns = 5 * NS_PER_MS; !was_early; wait_ns *= 2) {
+        memset(many, 0, sizeof(many));
+        setup();
+        probe_watch(&many[0], ready_fd(1), count_and_drain);
+        probe_watch(&many[1], ready_fd(0), count);
+        set_alarm(&tardy, wait_ns, note_and_stop);
+        late_fd = many[1].fd;
+        loop_run(&loop);
+        loop_free(&loop);
+    }
+    ck_assert_uint_eq(seen_before, 2);
+}
+END_TEST
+
 static void exit_good(struct watch *watch, uint32_t events)
 {
     (void)watch;
@@ -779,6 +817,7 @@ UNIT_MAIN("loop", timer_of_0_ns_fires_in_this_iteration_for_an_event_and_in_the_
           timer_fires_after_what_was_ready_before_it_was_due,
           timer_fires_after_what_was_ready_in_more_than_one_batch,
           timer_is_not_starved_by_watches_that_are_always_ready,
+          timer_fires_after_what_was_ready_when_a_wait_returned,
           process_that_was_stopped_hears_what_has_come_before_its_timers_fire,
           timer_cancelled_when_it_was_due_does_not_fire,
           timer_that_is_always_due_does_not_starve_descriptors, timer_moved_later_fires_later)
