@@ -401,19 +401,18 @@ char *server_wait_log(const struct server *server, const char *text)
     return server_wait_log_times(server, text, 1);
 }
 
-static int logged_times(const struct server *server, const char *text)
+static bool is_logged(const struct server *server, const char *text, int times)
 {
-    int times = 0;
-
-    for (const char *at = server_log(server); (at = strstr(at, text)) != NULL; at += strlen(text))
-        times++;
-    return times;
+    for (const char *at = server_log(server); times > 0; at += strlen(text), times--) {
+        if ((at = strstr(at, text)) == NULL)
+            return false;
+    }
+    return true;
 }
 
 char *server_wait_log_times(const struct server *server, const char *text, int times)
 {
-    wait_until(logged_times(server, text) >= times, "the log never says \"%s\" %d times", text,
-               times);
+    wait_until(is_logged(server, text, times), "the log never says \"%s\" %d times", text, times);
     return server_log(server);
 }
 
