@@ -23,7 +23,7 @@ FUZZ_CORE  := $(patsubst %.c,$(B)/fuzz/obj/%.o,\
                 core/wire/*.c core/rpc/*.c core/module/elf*.c core/module/manifest.c \
                 core/module/descriptor.c core/module/declared.c core/module/hook_error.c core/module/method_schema.c \
                 core/registry/etcd_answer.c core/registry/wanted.c core/registry/instances.c core/registry/record.c \
-                core/registry/method_sets.c core/registry/dns_name.c core/registry/cares/answer.c)))
+                core/registry/service_counts.c core/registry/method_sets.c core/registry/dns_name.c core/registry/cares/answer.c)))
 
 $(FUZZ_CORE): $(B)/fuzz/obj/%.o: %.c
 	@mkdir -p $(@D)
