@@ -249,17 +249,23 @@ static void reach_worker(struct gate_client *client)
         client_close(client, false);
 }
 
+/* Until TLS can go on: TLS_READ or TLS_WRITE. */
+static void wait_outside(struct gate_client *client, enum tls_status status)
+{
+    loop_change(client->clients->loop, &client->outside, status == TLS_READ ? EPOLLIN : EPOLLOUT);
+}
+
 static void wait_for_first_bytes(struct gate_client *client)
 {
-    switch (carrier_first(&client->carrier)) {
+    enum tls_status status = carrier_first(&client->carrier);
+
+    switch (status) {
     case TLS_DONE:
         reach_worker(client);
         break;
     case TLS_READ:
-        loop_change(client->clients->loop, &client->outside, EPOLLIN);
-        break;
     case TLS_WRITE:
-        loop_change(client->clients->loop, &client->outside, EPOLLOUT);
+        wait_outside(client, status);
         break;
     case TLS_END:
         client->clients->tls->finish(client->carrier.session);
@@ -333,15 +339,14 @@ static void shake_hands(struct gate_client *client)
         handshake_failed(client, TLS_FAILED_UNKNOWN, "out of memory");
         return;
     }
-    switch (tls->handshake(client->carrier.session)) {
+    enum tls_status status = tls->handshake(client->carrier.session);
+    switch (status) {
     case TLS_DONE:
         meet(client);
         break;
     case TLS_READ:
-        loop_change(client->clients->loop, &client->outside, EPOLLIN);
-        break;
     case TLS_WRITE:
-        loop_change(client->clients->loop, &client->outside, EPOLLOUT);
+        wait_outside(client, status);
         break;
     case TLS_END:
         client_close(client, false);
