@@ -310,16 +310,24 @@ START_TEST(servers_are_new_when_they_come_later)
 END_TEST
 
 /* What a process has published, another one goes on with. check(3) forks for each test, so a fork
- * within it is the former process. */
-START_TEST(what_the_former_process_knew_is_kept_until_more_is_known)
+ * within it is the former process: true there, which ends; then false in the next one. */
+static bool is_former(void)
 {
-    const struct etcd_row rows[] = {row("/s/10.0.0.1:80"), row("/s/10.0.0.2:80")};
     struct error error;
 
     memory = directory_make(8u << 20, &error);
     pid_t pid = fork();
-    if (pid == 0) {
-        begin();
+    if (pid != 0)
+        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    begin();
+    return pid == 0;
+}
+
+START_TEST(what_the_former_process_knew_is_kept_until_more_is_known)
+{
+    const struct etcd_row rows[] = {row("/s/10.0.0.1:80"), row("/s/10.0.0.2:80")};
+
+    if (is_former()) {
         wanted_set("registry:/s", true);
         wanted_set("srv:shop", true);
         wanted_snapshot("/s/", rows, 1);
@@ -329,8 +337,6 @@ START_TEST(what_the_former_process_knew_is_kept_until_more_is_known)
         published("registry:/s");
         _exit(0);
     }
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    begin();
     uint64_t second = since("registry:/s", 1);
     wanted_set("registry:/s", true);
     wanted_set("srv:shop", true);
@@ -370,12 +376,7 @@ END_TEST
 
 START_TEST(what_the_former_process_knew_is_kept_when_the_registry_has_lost_it)
 {
-    struct error error;
-
-    memory = directory_make(8u << 20, &error);
-    pid_t pid = fork();
-    if (pid == 0) {
-        begin();
+    if (is_former()) {
         wanted_set("registry:/s", true);
         wanted_snapshot("/s/", NULL, 0);
         wanted_put(BYTES("/s/10.0.0.1:80"),
@@ -385,8 +386,6 @@ START_TEST(what_the_former_process_knew_is_kept_when_the_registry_has_lost_it)
         published("registry:/s");
         _exit(0);
     }
-    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
-    begin();
     uint64_t first = since("registry:/s", 0);
     wanted_set("registry:/s", true);
     wanted_keep(true);
